@@ -1,0 +1,1 @@
+//! julia-bootstrap: a YAML profile goes in, one cloud-init user-data comes out.
