@@ -1,0 +1,180 @@
+# What every on-machine program shares: the plan, durable writes, redaction, and the status
+# file with its three mirrors (serial console, web page, systemd's status line).
+import fcntl
+import html
+import json
+import os
+import re
+import subprocess
+import time
+
+CODE = "/usr/local/lib/julia-bootstrap"
+ETC = "/etc/julia-bootstrap"
+VAR = "/var/lib/julia-bootstrap"
+RUN = "/run/julia-bootstrap"
+with open(ETC + "/plan.json", encoding="utf-8") as f:
+    PLAN = json.load(f)
+HOME = "/opt/" + PLAN["name"]
+# So many failed attempts make a required stage "failed" in the eyes of the status (it goes on trying).
+PATIENCE = 5
+
+
+def read(path, default=""):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+    except OSError:
+        return default
+
+
+def sync_dir(path):
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write(path, text, mode=0o644, durable=True):
+    # A reader sees the old file or the new one, also after a power cut.
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    new = f"{path}.{os.getpid()}.new"
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(fd, "w", encoding="utf-8", newline="") as f:
+        os.fchmod(fd, mode)
+        f.write(text)
+        if durable:
+            f.flush()
+            os.fsync(fd)
+    os.rename(new, path)
+    if durable:
+        sync_dir(os.path.dirname(path))
+
+
+def secret_values():
+    found = set()
+    for line in read(HOME + "/.env").splitlines():
+        value = line.partition("=")[2].strip("\"'")
+        found.add(value)
+    try:
+        found.update(v["value"] for v in json.loads(read(ETC + "/given.json", "{}")).values())
+    except ValueError:
+        pass
+    folder = HOME + "/credentials"
+    if os.path.isdir(folder):
+        for name in os.listdir(folder):
+            found.update(read(f"{folder}/{name}").splitlines())
+    return sorted((v for v in found if len(v) >= 6), key=len, reverse=True)
+
+
+def redact(text):
+    for value in secret_values():
+        text = text.replace(value, "[redacted]")
+    return text
+
+
+def bundle():
+    return read(VAR + "/bundle").strip()
+
+
+def is_done(name):
+    return not PLAN["stages"][name].get("every_boot") and read(f"{VAR}/done/{name}") == bundle()
+
+
+def load_status():
+    boot = read("/proc/sys/kernel/random/boot_id").strip()
+    try:
+        status = json.loads(read(RUN + "/status.json"))
+        # In a container /run may outlive a boot's file only by accident; a new bundle starts afresh.
+        if status["boot"] == boot and status["bundle"] == bundle():
+            return status
+    except (ValueError, KeyError):
+        pass
+    stages = []
+    for name, spec in PLAN["stages"].items():
+        state = "done" if is_done(name) else "waiting"
+        stages.append({"name": name, "title": spec["title"], "state": state, "attempts": 0, "seconds": 0, "error": None})
+    return {"state": "provisioning", "bundle": bundle(), "boot": boot, "stages": stages}
+
+
+def overall(status):
+    state = "ready"
+    for stage in status["stages"]:
+        if stage["state"] == "done":
+            continue
+        tired = stage["state"] == "failed" or stage["state"] == "retrying" and stage["attempts"] >= PATIENCE
+        if tired and PLAN["stages"][stage["name"]].get("required", True):
+            return "failed"
+        if tired:
+            state = "degraded"
+        elif state != "degraded":
+            state = "provisioning"
+    return status.get("health") or state if state == "ready" else state
+
+
+def console(line):
+    # A getty opening the line can fail a write; a lost line must never fail a stage.
+    try:
+        fd = os.open("/dev/console", os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            os.write(fd, f"julia-bootstrap: {line}\r\n".encode())
+        finally:
+            os.close(fd)
+    except OSError:
+        pass
+
+
+def page(status):
+    marks = {"done": "&#10003;", "running": "&#8230;", "retrying": "&#8635;", "failed": "!", "waiting": ""}
+    rows = "".join(
+        f'<li class="{s["state"]}"><b>{marks[s["state"]]}</b>{html.escape(s["title"])}</li>' for s in status["stages"]
+    )
+    done = sum(s["state"] == "done" for s in status["stages"])
+    up = status["state"] == "ready"
+    text = read(CODE + "/page.html")
+    text = text.replace("@TITLE@", "Back in a moment" if up else "Being set up")
+    text = text.replace("@TEXT@", "This service is restarting." if up else "This machine is building itself. The page renews itself.")
+    text = text.replace("@PART@", str(100 * done // max(1, len(status["stages"]))))
+    return text.replace("@STAGES@", "" if up else rows)
+
+
+def update(name=None, health=None, **change):
+    os.makedirs(RUN + "/www", exist_ok=True)
+    with open(RUN + "/lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        status = load_status()
+        before = status["state"]
+        if health is not None:
+            status["health"] = health
+        for stage in status["stages"]:
+            if stage["name"] == name:
+                stage.update(change)
+                if "state" in change:
+                    again = f" (attempt {stage['attempts']})" if stage["attempts"] > 1 else ""
+                    why = f": {stage['error']}" if stage["error"] else ""
+                    console(f"stage {name}: {stage['state']}{again}{why}")
+        status["state"] = overall(status)
+        write(RUN + "/status.json", json.dumps(status, indent=1) + "\n", durable=False)
+        write(RUN + "/www/index.html", page(status), durable=False)
+        if status["state"] != before:
+            console(f"state: {status['state']}")
+    return status
+
+
+def run(args, timeout=60, **more):
+    # The output (both streams) and the exit code; a program that is missing or hangs is a failure like another.
+    try:
+        p = subprocess.run(
+            args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, text=True, errors="replace", check=False, **more
+        )
+        return p.returncode, p.stdout.strip()
+    except FileNotFoundError:
+        return 127, f"{args[0]} is not installed"
+    except subprocess.TimeoutExpired:
+        return 124, f"{args[0]} took longer than {timeout} s"
+
+
+def last_line(text):
+    lines = [re.sub(r"[^\x20-\x7e]", " ", x).strip() for x in redact(text).splitlines()]
+    lines = [x for x in lines if x]
+    return lines[-1][:300] if lines else "no output"

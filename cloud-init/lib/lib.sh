@@ -1,0 +1,51 @@
+# shellcheck shell=sh
+# What the shell stages share. Sourced, never run.
+set -eu
+NAME=$(python3 -c 'import json;print(json.load(open("/etc/julia-bootstrap/plan.json"))["name"])')
+VAR=/var/lib/julia-bootstrap
+export NAME VAR ATTEMPT="${ATTEMPT:-1}" DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+
+get() { # a value of plan.json: lists come one item a line
+  python3 - "$1" <<'PY'
+import json, sys
+v = json.load(open("/etc/julia-bootstrap/plan.json"))
+for k in sys.argv[1].split("."):
+    v = v.get(k) if isinstance(v, dict) else None
+print("\n".join(map(str, v)) if isinstance(v, list) else "" if v is None else v)
+PY
+}
+
+apt_get() {
+  apt-get -qy -o DPkg::Lock::Timeout=900 -o Acquire::Retries=3 -o Acquire::http::Timeout=30 \
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
+}
+
+# Only a package whose files are all there counts as installed: after a power cut dpkg may
+# believe in files that never reached the disk.
+repair() {
+  [ -e "$VAR/apt-running" ] || return 0
+  echo "an earlier installation was interrupted: repairing"
+  apt-get clean
+  find /var/lib/apt/lists -type f -delete
+  dpkg --configure -a --force-confdef --force-confold || :
+  apt_get update
+  apt_get -f install
+  broken=$(dpkg --verify | awk '$1 ~ /5|missing/ && $2 != "c" { print $NF }' | xargs -r dpkg -S 2>/dev/null | sed 's/: .*//; s/, /\n/g' | sort -u)
+  # shellcheck disable=SC2086
+  [ -z "$broken" ] || apt_get install --reinstall $broken
+}
+
+install() {
+  # One stage at a time, beneath apt's own lock, so that the marker tells the truth.
+  exec 9>/run/julia-bootstrap/apt.lock
+  flock 9
+  repair
+  : >"$VAR/apt-running"
+  sync "$VAR/apt-running" "$VAR"
+  if [ "$ATTEMPT" != 1 ] || [ ! -e /run/julia-bootstrap/apt-updated ]; then apt_get update; fi
+  : >/run/julia-bootstrap/apt-updated
+  apt_get install --no-install-recommends "$@"
+  sync
+  rm -f "$VAR/apt-running"
+  exec 9>&-
+}
