@@ -1,0 +1,313 @@
+//! The resolved profile: every default filled in, every string checked. The plan is made from this alone.
+
+use crate::distribution::Distribution;
+use crate::secret::Secret;
+use crate::yaml::Node;
+use ipnet::IpNet;
+use serde::Serialize;
+
+/// One machine.
+#[derive(Clone, Debug, Serialize)]
+pub struct Profile {
+    /// Gives `/opt/<name>` and the prefix of volumes, networks and units: `[a-z][a-z0-9-]{0,30}`.
+    pub name: String,
+    /// What runs on the machine.
+    pub distribution: Distribution,
+    /// The machine itself.
+    pub host: Host,
+    /// The person who looks after it.
+    pub admin: Admin,
+    /// The SSH server.
+    pub ssh: Ssh,
+    /// Ports open beside SSH and the web.
+    pub firewall: Firewall,
+    /// Bans after failed logins.
+    pub fail2ban: Fail2ban,
+    /// Unattended upgrades.
+    pub updates: Updates,
+    /// Package archives.
+    pub apt: Apt,
+    /// Docker.
+    pub docker: Docker,
+    /// Main host name of the web edge, in ASCII; `None`: no web edge.
+    pub domain: Option<String>,
+    /// Further host names that serve the same as `domain`.
+    pub aliases: Vec<String>,
+    /// Proxies whose word on the client address is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Certificates.
+    pub tls: Tls,
+    /// Secrets in the order written.
+    pub secrets: Vec<SecretSpec>,
+    /// The Compose stack, if there is one.
+    pub stack: Option<Stack>,
+}
+
+/// The machine itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct Host {
+    /// Host name, one or more RFC 1123 labels.
+    pub hostname: String,
+    /// `Area/City` or `UTC`.
+    pub timezone: String,
+    /// As in `C.UTF-8`.
+    pub locale: String,
+    /// Size of the swap file; 0: none.
+    pub swap_mib: u32,
+}
+
+/// The person who looks after the machine.
+#[derive(Clone, Debug, Serialize)]
+pub struct Admin {
+    /// Login name.
+    pub user: String,
+    /// Checked OpenSSH lines.
+    pub ssh_keys: Vec<String>,
+}
+
+/// The SSH server.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ssh {
+    /// Port it listens on.
+    pub port: u16,
+    /// Tries a connection has.
+    pub max_auth_tries: u8,
+    /// Idle sessions end after this; 0: never.
+    pub idle_timeout_seconds: u32,
+    /// Users who may log in beside the admin user.
+    pub allow_users: Vec<String>,
+}
+
+/// Transport protocol of an open port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Protocol {
+    /// `tcp` or `udp`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// One open port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct PortRule {
+    /// Port number.
+    pub port: u16,
+    /// Its protocol.
+    pub protocol: Protocol,
+}
+
+/// Ports open beside SSH and, with a domain, 80 and 443.
+#[derive(Clone, Debug, Serialize)]
+pub struct Firewall {
+    /// The extra ports.
+    pub allow: Vec<PortRule>,
+}
+
+/// Bans after failed logins.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fail2ban {
+    /// Failures before a ban.
+    pub max_retry: u32,
+    /// Window in which failures count.
+    pub find_time_seconds: u32,
+    /// Length of a ban.
+    pub ban_time_seconds: u32,
+    /// Addresses never banned.
+    pub ignore: Vec<IpNet>,
+}
+
+/// Unattended upgrades.
+#[derive(Clone, Debug, Serialize)]
+pub struct Updates {
+    /// Install security updates by themselves.
+    pub security: bool,
+    /// Local time `HH:MM` at which a needed reboot may happen; `None`: never.
+    pub reboot: Option<String>,
+}
+
+/// Package archives.
+#[derive(Clone, Debug, Serialize)]
+pub struct Apt {
+    /// Archive instead of the distribution's own.
+    pub mirror: Option<String>,
+    /// Security archive instead of the distribution's own.
+    pub security_mirror: Option<String>,
+}
+
+/// Where Docker comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DockerSource {
+    /// The distribution's packages; a profile writes `distribution`.
+    Distribution,
+    /// Docker's own repository; a profile writes `docker`.
+    Upstream,
+}
+
+/// Docker.
+#[derive(Clone, Debug, Serialize)]
+pub struct Docker {
+    /// Where it comes from.
+    pub source: DockerSource,
+    /// Docker's repository, when not the usual one.
+    pub repository: Option<String>,
+    /// Mirrors of Docker Hub.
+    pub registry_mirrors: Vec<String>,
+    /// Logins for private images.
+    pub logins: Vec<Login>,
+}
+
+/// A login at a registry.
+#[derive(Clone, Debug, Serialize)]
+pub struct Login {
+    /// Host, with a port if it has one.
+    pub registry: String,
+    /// Login name.
+    pub username: String,
+    /// Name of the secret that holds the password.
+    pub password: String,
+}
+
+/// Certificates.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tls {
+    /// Contact given to the certificate authority.
+    pub email: Option<String>,
+    /// Fetch certificates; otherwise the machine keeps its self-signed ones.
+    pub acme: bool,
+    /// ACME directory.
+    pub directory: String,
+    /// ACME directory tried first; `None`: no rehearsal.
+    pub staging_directory: Option<String>,
+    /// PEM certificates that the ACME directory's own TLS is checked against, beside the system's.
+    pub ca: Option<String>,
+}
+
+/// One secret: its name, where it ends and where it comes from.
+#[derive(Clone, Debug, Serialize)]
+pub struct SecretSpec {
+    /// Name, which is the variable's name for [`SecretPlace::Env`].
+    pub name: String,
+    /// Where it ends.
+    pub place: SecretPlace,
+    /// Where it comes from.
+    pub value: SecretValue,
+}
+
+/// Where a secret ends on the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretPlace {
+    /// A line of `/opt/<name>/.env`.
+    Env,
+    /// The file of this name in `/opt/<name>/credentials/`.
+    Credential(String),
+}
+
+/// Where a secret's value comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretValue {
+    /// Made on the machine at first boot, from `[A-Za-z0-9]`; never in user-data.
+    Generate {
+        /// How many characters, at least 32.
+        length: u32,
+    },
+    /// Given by the profile's author; embedded in user-data.
+    Given(Secret),
+}
+
+/// The Compose stack.
+#[derive(Clone, Debug, Serialize)]
+pub struct Stack {
+    /// The whole Compose document: `name:` set, `x-bootstrap` removed, loopback ports added.
+    #[serde(skip)]
+    pub compose: Node,
+    /// What the machine needs to know of each service, in the order written.
+    pub services: Vec<Service>,
+    /// Ports that services publish on all addresses because the profile asks by name.
+    pub public_ports: Vec<PortRule>,
+}
+
+/// What the machine needs to know of a service beyond Compose.
+#[derive(Clone, Debug, Serialize)]
+pub struct Service {
+    /// Its key under `services:`.
+    pub name: String,
+    /// Image; set also for a built service.
+    pub image: Option<String>,
+    /// Repository it is built from on the machine.
+    pub source: Option<GitSource>,
+    /// Paths of the web edge that lead to it.
+    pub routes: Vec<Route>,
+    /// Path asked on the first route's upstream.
+    pub health: Option<String>,
+    /// Compose knows a health check of it.
+    pub has_healthcheck: bool,
+    /// Why its process runs as root, if it says so.
+    pub root_reason: Option<String>,
+}
+
+/// A git repository built on the machine, in `/opt/<name>/src/<service>`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GitSource {
+    /// URL as git takes it.
+    pub repository: String,
+    /// What is checked out.
+    pub reference: GitRef,
+    /// Name of the secret that holds the deploy key.
+    pub deploy_key: Option<String>,
+}
+
+/// What is checked out of a repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GitRef {
+    /// The tip of a branch.
+    Branch(String),
+    /// A tag.
+    Tag(String),
+}
+
+/// One path of the web edge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Route {
+    /// Host name it belongs to; `None`: the main domain.
+    pub host: Option<String>,
+    /// Starts and ends with `/`.
+    pub path: String,
+    /// Port inside the container.
+    pub port: u16,
+    /// Port on 127.0.0.1 that leads to it.
+    pub loopback_port: u16,
+    /// The upstream sees the path without `path`.
+    pub strip_prefix: bool,
+    /// Passes WebSocket upgrades.
+    pub websocket: bool,
+    /// Limit per client address.
+    pub rate_limit: Option<RateLimit>,
+    /// Largest request body.
+    pub body_size_mib: u32,
+    /// How long the upstream may take.
+    pub timeout_seconds: u32,
+}
+
+/// Requests per second and how many more may come at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RateLimit {
+    /// Requests per second.
+    pub per_second: u32,
+    /// How many may come at once beyond that.
+    pub burst: u32,
+}
