@@ -1,0 +1,94 @@
+"""The guests' root file systems: Debian made like a provider's cloud image, for containers and for QEMU."""
+import json
+import shutil
+import subprocess
+
+import lab_common
+from lab_common import LabError, run
+
+SUITES = {"debian-13": "trixie", "debian-12": "bookworm"}
+
+# What a provider's Debian image brings along. No Docker, no ufw, no nginx: installing those is the first boot's work.
+CLOUD_PACKAGES = """systemd systemd-sysv libpam-systemd dbus cloud-init openssh-server sudo python3 ca-certificates iproute2 nftables
+procps iputils-ping less kmod udev netbase tzdata locales curl wget cron unattended-upgrades""".split()
+QEMU_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools", "netplan.io", "e2fsprogs", "systemd-timesyncd"]
+DISK_SIZE = "12G"
+
+
+def debootstrap(suite, packages, target, mirror):
+    """A root of a suite with some packages, in a directory."""
+    run("mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}", suite, target, mirror)
+
+
+def plain_sources(suite):
+    """The apt sources of a freshly rented machine; where they point is what apt on this machine uses."""
+    keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    archive, security = lab_common.mirrors().values()
+    entries = ((archive, f"{suite} {suite}-updates"), (security, f"{suite}-security"))
+    return "\n".join(f"Types: deb\nURIs: {url}\nSuites: {names}\nComponents: main\nSigned-By: {keyring}\n" for url, names in entries)
+
+
+def generalise(root, suite):
+    """Takes away what must be born on each machine, as image builders do."""
+    (root / "etc/apt/sources.list").unlink(missing_ok=True)
+    (root / "etc/apt/sources.list.d/debian.sources").write_text(plain_sources(suite))
+    for path in [*root.glob("etc/ssh/ssh_host_*"), root / "var/lib/dbus/machine-id", root / "etc/resolv.conf", root / "etc/hostname"]:
+        path.unlink(missing_ok=True)
+    (root / "etc/machine-id").write_text("")
+    (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
+    run("systemctl", f"--root={root}", "enable", "systemd-networkd.service")
+
+
+def filesystem(root, image):
+    """An ext4 image, mostly holes, out of a directory."""
+    run("truncate", "-s", DISK_SIZE, image)
+    run("mke2fs", "-q", "-t", "ext4", "-L", "root", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-d", root, image)
+
+
+def container(distribution, work, mirror):
+    """The container guest: a sparse ext4 image that is cloned, mounted and booted. Its network is written before a boot."""
+    suite, root = SUITES[distribution], work / "root"
+    debootstrap(suite, CLOUD_PACKAGES, root, mirror)
+    generalise(root, suite)
+    (root / "etc/cloud/cloud.cfg.d/99-lab.cfg").write_text("network: {config: disabled}\n")
+    filesystem(root, work / f"{suite}.ext4")
+    shutil.rmtree(root)
+    return work / f"{suite}.ext4"
+
+
+def qemu(distribution, work, mirror):
+    """The QEMU guest: a qcow2 disk, and beside it kernel, initrd and kernel command line to boot it directly."""
+    suite, root = SUITES[distribution], work / "root"
+    debootstrap(suite, CLOUD_PACKAGES + QEMU_PACKAGES, root, mirror)
+    generalise(root, suite)
+    (root / "etc/fstab").write_text("LABEL=root / ext4 defaults,errors=remount-ro 0 1\n")
+    disk = work / f"{suite}.qcow2"
+    kernels = sorted(root.glob("boot/vmlinuz-*"))
+    if not kernels:
+        raise LabError("the QEMU root came out without a kernel")
+    shutil.copy(kernels[-1], f"{disk}.kernel")
+    shutil.copy(root / "boot" / kernels[-1].name.replace("vmlinuz", "initrd.img"), f"{disk}.initrd")
+    (work / f"{disk.name}.cmdline").write_text("root=LABEL=root ro console=tty0 console=ttyS0,115200n8\n")
+    filesystem(root, work / "raw")
+    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", work / "raw", disk)
+    (work / "raw").unlink()
+    shutil.rmtree(root)
+    return disk
+
+
+def pebble(work, mirror):
+    """Pebble, the ACME test server, out of the trixie package: this machine's own release does not have it."""
+    root = work / "root"
+    run("mmdebstrap", "--mode=root", "--variant=extract", "--include=pebble", "trixie", root, mirror)
+    tool = lab_common.cache_dir("tools") / "pebble"
+    shutil.copy(root / "usr/bin/pebble", f"{tool}.new")
+    shutil.move(f"{tool}.new", tool)
+    shutil.rmtree(root)
+    if subprocess.run([tool, "-version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode not in (0, 2):
+        raise LabError("the pebble of trixie does not run on this machine")
+    return tool
+
+
+def recipe():
+    """What all roots are made of, for the key of the cache."""
+    return json.dumps([CLOUD_PACKAGES, QEMU_PACKAGES, DISK_SIZE, lab_common.mirrors()])
