@@ -151,7 +151,7 @@ def update(name=None, health=None, **change):
                 stage.update(change)
                 if "state" in change:
                     again = f" (attempt {stage['attempts']})" if stage["attempts"] > 1 else ""
-                    why = f": {stage['error']}" if stage["error"] else ""
+                    why = f": {stage['error']}" if stage["error"] and stage["state"] != "running" else ""
                     console(f"stage {name}: {stage['state']}{again}{why}")
         status["state"] = overall(status)
         write(RUN + "/status.json", json.dumps(status, indent=1) + "\n", durable=False)

@@ -21,18 +21,21 @@ apt_get() {
 }
 
 # Only a package whose files are all there counts as installed: after a power cut dpkg may
-# believe in files that never reached the disk.
+# believe in files that never reached the disk. The marker holds the boot in which it was made.
 repair() {
   [ -e "$VAR/apt-running" ] || return 0
-  echo "an earlier installation was interrupted: repairing"
-  apt-get clean
-  find /var/lib/apt/lists -type f -delete
   dpkg --configure -a --force-confdef --force-confold || :
-  apt_get update
+  if ! cmp -s "$VAR/apt-running" /proc/sys/kernel/random/boot_id; then
+    echo "an earlier installation was interrupted: repairing"
+    apt-get clean
+    find /var/lib/apt/lists -type f -delete
+    apt_get update
+    apt_get -f install
+    broken=$(dpkg --verify | awk '$1 ~ /5|missing/ && $2 != "c" { print $NF }' | xargs -r dpkg -S 2>/dev/null | sed 's/: .*//; s/, /\n/g' | sort -u)
+    # shellcheck disable=SC2086
+    [ -z "$broken" ] || apt_get install --reinstall $broken
+  fi
   apt_get -f install
-  broken=$(dpkg --verify | awk '$1 ~ /5|missing/ && $2 != "c" { print $NF }' | xargs -r dpkg -S 2>/dev/null | sed 's/: .*//; s/, /\n/g' | sort -u)
-  # shellcheck disable=SC2086
-  [ -z "$broken" ] || apt_get install --reinstall $broken
 }
 
 install() {
@@ -40,7 +43,7 @@ install() {
   exec 9>/run/julia-bootstrap/apt.lock
   flock 9
   repair
-  : >"$VAR/apt-running"
+  cat /proc/sys/kernel/random/boot_id >"$VAR/apt-running"
   sync "$VAR/apt-running" "$VAR"
   if [ "$ATTEMPT" != 1 ] || [ ! -e /run/julia-bootstrap/apt-updated ]; then apt_get update; fi
   : >/run/julia-bootstrap/apt-updated

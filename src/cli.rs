@@ -1,0 +1,131 @@
+//! The command line: one file a command, and what they share.
+
+mod boot;
+mod check;
+mod iso;
+mod render;
+
+use crate::plan::Plan;
+use crate::profile::model::Profile;
+use crate::profile::{self, Input};
+use crate::report::Report;
+use clap::{Args, Parser, Subcommand};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// From a YAML profile to one cloud-init user-data that turns a fresh VPS into a safe production machine.
+///
+/// Paste what `render` prints into a provider's "user data" field; the machine builds itself on first boot.
+#[derive(Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Examples:\n  julia-bootstrap check my.yaml\n  julia-bootstrap render my.yaml > user-data\n  julia-bootstrap boot my.yaml --engine qemu --image debian-13.qcow2\n\nExit codes: 0 done, 1 something failed, 2 the input has errors (nothing was written).")]
+struct Cli {
+    /// Say only what went wrong.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more: what was decided and why.
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Render(render::Render),
+    Check(check::Check),
+    Iso(iso::Iso),
+    Boot(boot::Boot),
+}
+
+/// How much the commands say on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Errors only.
+    Quiet,
+    /// Findings and progress.
+    Normal,
+    /// And decisions.
+    Verbose,
+}
+
+/// The profile and what is laid over it.
+#[derive(Args, Clone, Debug)]
+pub struct Source {
+    /// Path of a profile, or the name of an embedded one (see `profiles/`).
+    #[arg(value_name = "PROFILE")]
+    pub profile: String,
+    /// Set one value of the profile, as YAML: `--set host.hostname=web1`; `path+=[…]` appends to a list.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub sets: Vec<String>,
+    /// Lay another profile file over this one; later ones win.
+    #[arg(long = "overlay", value_name = "FILE")]
+    pub overlays: Vec<PathBuf>,
+    /// Read the values of `env` secrets from this file (NAME=VALUE lines) before the environment.
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+}
+
+impl Source {
+    /// What the profile stage takes.
+    pub fn input(&self) -> Input {
+        Input {
+            profile: profile::PathOrName::parse(&self.profile),
+            overlays: self.overlays.clone(),
+            sets: self.sets.clone(),
+            env_file: self.env_file.clone(),
+        }
+    }
+}
+
+/// Input that cannot be used: exit code 2, and nothing was written.
+const BAD_INPUT: u8 = 2;
+
+/// Loads a profile and tells its findings; `None` means that it has errors.
+pub fn load(input: &Input, verbosity: Verbosity) -> Option<Profile> {
+    let mut report = Report::default();
+    let profile = profile::load(input, &|name| std::env::var(name).ok(), &mut report);
+    if report.has_errors() || verbosity > Verbosity::Quiet {
+        tell(&report);
+    }
+    profile.filter(|_| !report.has_errors())
+}
+
+/// Loads a profile and plans its machine; `Err` is the exit code of what was already told.
+pub fn load_plan(source: &Source, verbosity: Verbosity) -> anyhow::Result<Result<(Profile, Plan), ExitCode>> {
+    let Some(profile) = load(&source.input(), verbosity) else { return Ok(Err(ExitCode::from(BAD_INPUT))) };
+    let plan = crate::plan::plan(&profile)?;
+    Ok(Ok((profile, plan)))
+}
+
+/// Prints findings on standard error.
+fn tell(report: &Report) {
+    let colour = std::io::stderr().is_terminal();
+    anstream::eprint!("{}", report.render_human(colour, terminal_width()));
+}
+
+/// Columns of the terminal, 100 where there is none.
+pub fn terminal_width() -> usize {
+    console::Term::stderr().size_checked().map_or(100, |(_, columns)| usize::from(columns).max(40))
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let verbosity = match (cli.quiet, cli.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    let result = match cli.command {
+        Command::Render(command) => command.run(verbosity),
+        Command::Check(command) => command.run(),
+        Command::Iso(command) => command.run(verbosity),
+        Command::Boot(command) => command.run(verbosity),
+    };
+    result.unwrap_or_else(|error| {
+        anstream::eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

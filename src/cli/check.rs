@@ -1,0 +1,39 @@
+//! `check`: all findings of a profile at once.
+
+use super::{BAD_INPUT, Source, tell};
+use crate::{deliver, plan, profile, report::Report};
+use anyhow::Result;
+use clap::Args;
+use std::process::ExitCode;
+
+/// Find everything that is wrong with a profile, and say how to mend it.
+#[derive(Args)]
+#[command(after_help = "Exit codes: 0 nothing stands in the way, 2 it has errors (with --strict: or warnings).")]
+pub struct Check {
+    #[command(flatten)]
+    source: Source,
+    /// Warnings count as errors.
+    #[arg(long)]
+    strict: bool,
+    /// Print the findings as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    /// Runs the command.
+    pub fn run(self) -> Result<ExitCode> {
+        let mut report = Report::default();
+        let profile = profile::load(&self.source.input(), &|name| std::env::var(name).ok(), &mut report);
+        if let Some(profile) = profile.filter(|_| !report.has_errors()) {
+            plan::plan(&profile)?;
+        }
+        if self.json {
+            deliver::stdout(format!("{}\n", report.to_json()).as_bytes())?;
+        } else {
+            tell(&report);
+        }
+        let bad = report.has_errors() || self.strict && report.has_warnings();
+        Ok(if bad { ExitCode::from(BAD_INPUT) } else { ExitCode::SUCCESS })
+    }
+}

@@ -1,0 +1,36 @@
+//! Deliveries: where encoded user-data goes. Every write is whole or not at all.
+
+mod folder;
+mod iso;
+
+pub use folder::folder;
+pub use iso::{iso, image};
+
+use anyhow::{Context, Result};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Writes `bytes` to `path` with `mode`; a reader sees the old file or the whole new one.
+pub fn file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let doing = || format!("writing {}", path.display());
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut new = tempfile::NamedTempFile::new_in(folder).with_context(doing)?;
+    new.write_all(bytes).with_context(doing)?;
+    new.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).with_context(doing)?;
+    new.as_file().sync_all().with_context(doing)?;
+    new.persist(path).with_context(doing)?;
+    Ok(())
+}
+
+/// Writes `bytes` to standard output. A reader that went away is no error of ours.
+pub fn stdout(bytes: &[u8]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("writing to standard output"),
+    }
+}

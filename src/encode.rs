@@ -1,0 +1,105 @@
+//! Encodings: what a plan becomes on its way to the machine. A new one is one file and one line in [`Format::ALL`].
+
+mod bundle;
+mod cloud_config;
+mod lzma;
+mod packed;
+mod strip;
+mod text;
+
+pub use bundle::{Manifest, bundle};
+
+use crate::plan::{File, Plan};
+use anyhow::Result;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// How a plan is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// One ASCII `#cloud-config` with everything compressed in it.
+    Packed,
+    /// One `#cloud-config` that people can read.
+    CloudConfig,
+}
+
+/// The largest user-data that every provider with a published limit takes: EC2's, before its base64.
+pub const BUDGET_BYTES: usize = 16_384;
+
+/// What the machine is given, and what identifies it.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The user-data.
+    pub user_data: String,
+    /// SHA-256 of the payload in hex; the machine keeps it as the identity of what it was made from.
+    pub sha256: String,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Format; 2] = [Self::Packed, Self::CloudConfig];
+
+    /// Encodes `plan`. The same plan gives the same bytes.
+    pub fn encode(self, plan: &Plan) -> Result<Encoded> {
+        match self {
+            Self::Packed => packed::encode(plan),
+            Self::CloudConfig => cloud_config::encode(plan),
+        }
+    }
+}
+
+/// `meta-data` of the NoCloud data source. The instance follows the bundle.
+pub fn meta_data(plan: &Plan, sha256: &str) -> String {
+    format!("instance-id: {}-{}\nlocal-hostname: {}\n", plan.name, &sha256[..12], plan.hostname)
+}
+
+/// `network-config` of the NoCloud data source: DHCP and router advertisements on every Ethernet card.
+pub const NETWORK_CONFIG: &str =
+    "version: 2\nethernets:\n  all:\n    match: {name: \"e*\"}\n    dhcp4: true\n    dhcp6: true\n    accept-ra: true\n";
+
+/// SHA-256 in lower-case hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Bytes of one section of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SectionSize {
+    /// The section.
+    pub section: &'static str,
+    /// Files in it.
+    pub files: usize,
+    /// Bytes as they lie on the machine.
+    pub bytes: usize,
+    /// Bytes after stripping of comments.
+    pub stripped: usize,
+    /// What the packed payload would lose, in bytes, without it.
+    pub packed: usize,
+}
+
+/// Sizes by section, the largest first.
+pub fn sizes(plan: &Plan) -> Result<Vec<SectionSize>> {
+    let whole = packed::payload(&plan.files.iter().collect::<Vec<_>>())?.len();
+    let mut sections: Vec<&'static str> = Vec::new();
+    for file in &plan.files {
+        if !sections.contains(&file.section) {
+            sections.push(file.section);
+        }
+    }
+    let mut rows = Vec::new();
+    for section in sections {
+        let (of, others): (Vec<&File>, Vec<&File>) = plan.files.iter().partition(|file| file.section == section);
+        let without = packed::payload(&others)?.len();
+        rows.push(SectionSize {
+            section,
+            files: of.len(),
+            bytes: of.iter().map(|file| file.content.len()).sum(),
+            stripped: of.iter().map(|file| strip::strip(file).len()).sum(),
+            // Four bytes of payload are five characters of text.
+            packed: whole.saturating_sub(without) * 5 / 4,
+        });
+    }
+    rows.sort_by(|a, b| b.packed.cmp(&a.packed));
+    Ok(rows)
+}

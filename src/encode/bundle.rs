@@ -1,0 +1,40 @@
+//! `bundle`: every file as it will lie on the machine, for people and programs to look at.
+
+use super::sha256;
+use crate::plan::Plan;
+use serde::Serialize;
+
+/// One row of the manifest.
+#[derive(Debug, Serialize)]
+pub struct Manifest {
+    /// Absolute path on the machine.
+    pub path: String,
+    /// Permission bits in octal.
+    pub mode: String,
+    /// Owner and group.
+    pub owner: &'static str,
+    /// SHA-256 in hex.
+    pub sha256: String,
+}
+
+/// The files of a bundle: relative path, permission bits, text. Files of the machine stand below `root/`.
+pub fn bundle(plan: &Plan, user_data: &str, meta_data: &str) -> anyhow::Result<Vec<(String, u32, String)>> {
+    let mut out: Vec<(String, u32, String)> =
+        plan.files.iter().map(|file| (format!("root{}", file.path), file.mode, file.content.clone())).collect();
+    let rows: Vec<_> = plan
+        .files
+        .iter()
+        .map(|file| Manifest {
+            path: file.path.clone(),
+            mode: format!("{:04o}", file.mode),
+            owner: "root:root",
+            sha256: sha256(file.content.as_bytes()),
+        })
+        .collect();
+    // User-data may hold secrets: only the owner reads it.
+    out.push(("user-data".into(), 0o600, user_data.to_owned()));
+    out.push(("meta-data".into(), 0o644, meta_data.to_owned()));
+    out.push(("network-config".into(), 0o644, super::NETWORK_CONFIG.to_owned()));
+    out.push(("manifest.json".into(), 0o644, format!("{}\n", serde_json::to_string_pretty(&rows)?)));
+    Ok(out)
+}

@@ -1,0 +1,106 @@
+//! The web edge: host names, and nginx's configuration as data for its template.
+
+use crate::profile::model::{Profile, Route};
+use serde::Serialize;
+
+/// Every host name that nginx answers for, the main domain first.
+pub fn hosts(profile: &Profile) -> Vec<&str> {
+    let Some(domain) = &profile.domain else { return Vec::new() };
+    let mut hosts = vec![domain.as_str()];
+    let routed = routes(profile).filter_map(|route| route.host.as_deref());
+    for host in profile.aliases.iter().map(String::as_str).chain(routed) {
+        if !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
+}
+
+fn routes(profile: &Profile) -> impl Iterator<Item = &Route> {
+    profile.stack.iter().flat_map(|stack| &stack.services).flat_map(|service| &service.routes)
+}
+
+/// Pairs of host name and path at which services tell their health through nginx.
+pub fn health(profile: &Profile) -> Vec<(String, String)> {
+    let Some(domain) = &profile.domain else { return Vec::new() };
+    let services = profile.stack.iter().flat_map(|stack| &stack.services);
+    services
+        .filter_map(|service| {
+            let (path, route) = (service.health.as_deref()?, service.routes.first()?);
+            let path = if route.strip_prefix { format!("{}{}", route.path, path.trim_start_matches('/')) } else { path.to_owned() };
+            Some((route.host.clone().unwrap_or_else(|| domain.clone()), path))
+        })
+        .collect()
+}
+
+#[derive(Serialize)]
+struct Zone {
+    name: String,
+    per_second: u32,
+}
+
+#[derive(Serialize)]
+struct Location<'a> {
+    #[serde(flatten)]
+    route: &'a Route,
+    zone: Option<String>,
+    burst: u32,
+    prefix: &'a str,
+}
+
+#[derive(Serialize)]
+struct Server<'a> {
+    name: &'a str,
+    routes: Vec<Location<'a>>,
+}
+
+/// The context of `nginx/nginx.conf.j2`.
+#[derive(Serialize)]
+pub struct Edge<'a> {
+    trusted_proxies: Vec<String>,
+    zones: Vec<Zone>,
+    hosts: Vec<Server<'a>>,
+    http2_directive: bool,
+}
+
+impl<'a> Edge<'a> {
+    /// The web edge of `profile`.
+    pub fn of(profile: &'a Profile) -> Self {
+        let mut zones = Vec::new();
+        let mut zone_of = Vec::new();
+        for route in routes(profile) {
+            zone_of.push(route.rate_limit.map(|limit| {
+                let name = format!("route{}", zones.len());
+                zones.push(Zone { name: name.clone(), per_second: limit.per_second });
+                name
+            }));
+        }
+        let hosts = hosts(profile)
+            .into_iter()
+            .map(|name| {
+                let own = |route: &Route| match &route.host {
+                    Some(host) => host == name,
+                    None => profile.domain.as_deref() == Some(name) || profile.aliases.iter().any(|alias| alias == name),
+                };
+                let routes = routes(profile).zip(&zone_of).filter(|(route, _)| own(route));
+                Server {
+                    name,
+                    routes: routes
+                        .map(|(route, zone)| Location {
+                            route,
+                            zone: zone.clone(),
+                            burst: route.rate_limit.map_or(0, |limit| limit.burst),
+                            prefix: route.path.trim_end_matches('/'),
+                        })
+                        .collect(),
+                }
+            })
+            .collect();
+        Self {
+            trusted_proxies: profile.trusted_proxies.iter().map(ToString::to_string).collect(),
+            zones,
+            hosts,
+            http2_directive: profile.distribution.facts().nginx_http2_directive,
+        }
+    }
+}

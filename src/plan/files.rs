@@ -1,0 +1,177 @@
+//! The files of the machine.
+
+use super::machine::{self, Packages};
+use super::{File, edge, open_ports, stages::Stage};
+use crate::profile::model::{DockerSource, Profile, Protocol, SecretPlace, SecretValue};
+use crate::{dotenv, template, yaml};
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+const CODE: &str = "/usr/local/lib/julia-bootstrap";
+const ETC: &str = "/etc/julia-bootstrap";
+const UNITS: &str = "/etc/systemd/system";
+
+/// Collects files, so that each line below says only what is special about one.
+struct Files(Vec<File>);
+
+impl Files {
+    fn add(&mut self, section: &'static str, path: impl Into<String>, mode: u32, content: impl Into<String>, strip: bool) {
+        self.0.push(File { path: path.into(), mode, content: content.into(), section, strip });
+    }
+
+    fn copy(&mut self, section: &'static str, path: impl Into<String>, mode: u32, name: &str) -> Result<()> {
+        self.add(section, path, mode, template::text(name)?, !name.ends_with(".html"));
+        Ok(())
+    }
+
+    /// Renders a template; blank lines carry meaning in apt's sources, so those are never stripped.
+    fn render(&mut self, section: &'static str, path: impl Into<String>, mode: u32, name: &str, context: impl Serialize) -> Result<()> {
+        let text = template::render(name, context)?;
+        self.add(section, path, mode, text, !name.ends_with(".sources.j2"));
+        Ok(())
+    }
+}
+
+/// Every file, code first, so that like stands beside like when it is compressed.
+pub fn files(profile: &Profile, stages: &[Stage], packages: &Packages) -> Result<Vec<File>> {
+    let mut files = Files(Vec::new());
+    for name in ["jb.py", "lib.sh", "stage", "start"] {
+        let mode = if name.contains('.') { 0o644 } else { 0o755 };
+        files.copy("stages", format!("{CODE}/{name}"), mode, &format!("lib/{name}"))?;
+    }
+    for stage in stages {
+        files.copy("stages", format!("{CODE}/stages/{}", stage.name), 0o755, &format!("stages/{}", stage.name))?;
+    }
+    files.copy("bootstrapctl", "/usr/local/sbin/bootstrapctl", 0o755, "lib/bootstrapctl")?;
+    units(&mut files, profile, stages)?;
+    base(&mut files, profile)?;
+    if !edge::hosts(profile).is_empty() {
+        web(&mut files, profile)?;
+    }
+    secrets(&mut files, profile)?;
+    let plan = machine::plan_json(profile, stages, packages)?;
+    files.add("plan", format!("{ETC}/plan.json"), 0o644, format!("{plan}\n"), false);
+    if let Some(stack) = &profile.stack {
+        let compose = yaml::emit(&stack.compose);
+        files.add("stack", format!("/opt/{}/compose.yaml", profile.name), 0o644, compose, false);
+    }
+    Ok(files.0)
+}
+
+fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
+    let name = &profile.name;
+    let unit = |what: &str| format!("{name}-{what}.service");
+    for stage in stages {
+        let after: Vec<_> = stage.after.iter().map(|other| unit(other)).collect();
+        let context = json!({"title": format!("{name}: {}", stage.title), "after": after, "stage": stage.name});
+        files.render("units", format!("{UNITS}/{}", unit(stage.name)), 0o644, "units/stage.service.j2", context)?;
+    }
+    let all: Vec<_> = stages.iter().map(|stage| unit(stage.name)).collect();
+    let target = format!("{UNITS}/{name}-bootstrap.target");
+    files.render("units", target, 0o644, "units/bootstrap.target.j2", json!({"units": all}))?;
+    for what in ["firewall.service", "check.service", "check.timer"] {
+        files.render("units", format!("{UNITS}/{name}-{what}"), 0o644, &format!("units/{what}.j2"), json!({}))?;
+    }
+    if profile.host.swap_mib > 0 {
+        files.render("units", format!("{UNITS}/swapfile.swap"), 0o644, "units/swapfile.swap.j2", json!({}))?;
+    }
+    Ok(())
+}
+
+/// `/etc/docker/daemon.json`. Log limits are the mission's: 10 MB, three files.
+fn daemon(profile: &Profile) -> Value {
+    let mut daemon = Map::new();
+    daemon.insert("live-restore".into(), json!(true));
+    daemon.insert("ip".into(), json!("127.0.0.1"));
+    daemon.insert("log-driver".into(), json!("json-file"));
+    daemon.insert("log-opts".into(), json!({"max-size": "10m", "max-file": "3"}));
+    if !profile.docker.registry_mirrors.is_empty() {
+        daemon.insert("registry-mirrors".into(), json!(profile.docker.registry_mirrors));
+    }
+    Value::Object(daemon)
+}
+
+fn ports(rules: &[crate::profile::model::PortRule], protocol: Protocol) -> Vec<u16> {
+    rules.iter().filter(|rule| rule.protocol == protocol).map(|rule| rule.port).collect()
+}
+
+fn base(files: &mut Files, profile: &Profile) -> Result<()> {
+    let facts = profile.distribution.facts();
+    let open = open_ports(profile);
+    let public = profile.stack.as_ref().map(|stack| stack.public_ports.clone()).unwrap_or_default();
+    let firewall = json!({
+        "tcp": ports(&open, Protocol::Tcp), "udp": ports(&open, Protocol::Udp),
+        "public_tcp": ports(&public, Protocol::Tcp), "public_udp": ports(&public, Protocol::Udp),
+    });
+    files.render("base", format!("{ETC}/firewall.nft"), 0o600, "etc/firewall.nft.j2", firewall)?;
+    let users: Vec<_> = std::iter::once(&profile.admin.user).chain(&profile.ssh.allow_users).collect();
+    let ssh = json!({"ssh": profile.ssh, "users": users});
+    files.render("base", "/etc/ssh/sshd_config.d/00-julia-bootstrap.conf", 0o600, "etc/sshd.conf.j2", &ssh)?;
+    if profile.ssh.idle_timeout_seconds > 0 {
+        files.render("base", "/etc/profile.d/julia-bootstrap.sh", 0o644, "etc/idle.sh.j2", &ssh)?;
+    }
+    files.render("base", "/etc/sudoers.d/90-julia-bootstrap", 0o440, "etc/sudoers.j2", json!({"admin": profile.admin}))?;
+    let keys: String = profile.admin.ssh_keys.iter().map(|key| format!("{key}\n")).collect();
+    files.add("base", format!("{ETC}/authorized_keys"), 0o644, keys, false);
+    files.render("base", "/etc/sysctl.d/90-julia-bootstrap.conf", 0o644, "etc/sysctl.conf.j2", json!({}))?;
+    files.render("base", "/etc/systemd/journald.conf.d/julia-bootstrap.conf", 0o644, "etc/journald.conf.j2", json!({}))?;
+    files.render("base", "/etc/apt/apt.conf.d/52julia-bootstrap", 0o644, "etc/apt.conf.j2", json!({"updates": profile.updates}))?;
+    let web = !edge::hosts(profile).is_empty();
+    // A banned proxy would be every client behind it.
+    let ignore: Vec<_> = profile.fail2ban.ignore.iter().chain(&profile.trusted_proxies).map(ToString::to_string).collect();
+    let jail = json!({"fail2ban": profile.fail2ban, "ssh": profile.ssh, "ignore": ignore, "web": web});
+    files.render("base", "/etc/fail2ban/jail.local", 0o644, "etc/fail2ban.conf.j2", jail)?;
+    let daemon = serde_json::to_string_pretty(&daemon(profile)).context("writing daemon.json")?;
+    files.add("base", "/etc/docker/daemon.json", 0o644, daemon + "\n", false);
+    files.render("base", "/etc/update-motd.d/50-julia-bootstrap", 0o755, "etc/motd.j2", json!({}))?;
+    if profile.apt.mirror.is_some() || profile.apt.security_mirror.is_some() {
+        let mirror = profile.apt.mirror.as_deref().unwrap_or(facts.mirror);
+        let security = profile.apt.security_mirror.as_deref().unwrap_or(facts.security_mirror);
+        let context = json!({
+            "mirror": mirror, "security_mirror": security, "codename": facts.codename,
+            "components": facts.components, "keyring": facts.keyring,
+        });
+        files.render("base", format!("{ETC}/apt.sources"), 0o644, "etc/apt.sources.j2", context)?;
+    }
+    if profile.docker.source == DockerSource::Upstream {
+        let context = json!({"url": machine::docker_repository(profile), "codename": facts.codename});
+        files.render("base", format!("{ETC}/docker.sources"), 0o644, "etc/docker.sources.j2", context)?;
+    }
+    Ok(())
+}
+
+fn web(files: &mut Files, profile: &Profile) -> Result<()> {
+    files.render("web", "/etc/nginx/nginx.conf", 0o644, "nginx/nginx.conf.j2", edge::Edge::of(profile))?;
+    files.copy("web", format!("{CODE}/page.html"), 0o644, "page.html")?;
+    if profile.tls.acme {
+        files.copy("web", "/etc/letsencrypt/renewal-hooks/deploy/julia-bootstrap", 0o755, "lib/renewed")?;
+    }
+    if let Some(ca) = &profile.tls.ca {
+        files.add("web", format!("{ETC}/acme-ca.pem"), 0o644, ca, false);
+        let path = format!("{UNITS}/certbot.service.d/julia-bootstrap.conf");
+        files.render("web", path, 0o644, "etc/certbot.conf.j2", json!({}))?;
+    }
+    Ok(())
+}
+
+/// Values that travel in the user-data, until the secrets stage has put them where they belong.
+fn secrets(files: &mut Files, profile: &Profile) -> Result<()> {
+    let mut given = Map::new();
+    for secret in &profile.secrets {
+        if let SecretValue::Given(value) = &secret.value {
+            let mut row = Map::new();
+            row.insert("value".into(), json!(value.expose()));
+            if secret.place == SecretPlace::Env {
+                let quoted = dotenv::dotenv_quote(value.expose())
+                    .with_context(|| format!("the secret {} has a value that .env cannot carry", secret.name))?;
+                row.insert("dotenv".into(), json!(quoted));
+            }
+            given.insert(secret.name.clone(), Value::Object(row));
+        }
+    }
+    if !given.is_empty() {
+        files.add("secrets", format!("{ETC}/given.json"), 0o600, Value::Object(given).to_string(), false);
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! What the on-machine programs read: packages, and `plan.json`.
+
+use super::{edge, open_ports, stages::Stage};
+use crate::profile::model::{DockerSource, GitRef, Profile, SecretPlace, SecretSpec, SecretValue};
+use anyhow::{Result, bail};
+use serde_json::{Map, Value, json};
+
+/// Packages by the stage that installs them.
+pub struct Packages {
+    edge: Vec<&'static str>,
+    docker: Vec<&'static str>,
+    harden: Vec<&'static str>,
+}
+
+impl Packages {
+    /// The packages of the machine of `profile`.
+    pub fn of(profile: &Profile) -> Self {
+        let facts = profile.distribution.facts();
+        let web = !edge::hosts(profile).is_empty();
+        let edge = vec!["nftables", "sudo", "ca-certificates", "openssl", "tzdata", "curl", "iproute2"];
+        let mut docker = match profile.docker.source {
+            DockerSource::Distribution => facts.docker_packages.unwrap_or_default().to_vec(),
+            DockerSource::Upstream => facts.docker_upstream_packages.to_vec(),
+        };
+        if !sources(profile).is_empty() {
+            docker.extend(["git", "openssh-client"]);
+        }
+        // fail2ban reads the journal through python3-systemd, which it only recommends.
+        let mut harden = vec!["ufw", "fail2ban", "python3-systemd", "unattended-upgrades"];
+        if web && profile.tls.acme {
+            harden.push("certbot");
+        }
+        Self { edge, docker, harden }
+    }
+
+    /// All of them in the order of installation.
+    pub fn all(&self) -> Vec<String> {
+        [&self.edge, &self.docker, &self.harden].into_iter().flatten().map(|name| (*name).to_owned()).collect()
+    }
+}
+
+/// Docker's own signing key, as its installation page names it.
+const DOCKER_FINGERPRINT: &str = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88";
+/// Seconds until the services must be healthy.
+const WAIT_SECONDS: u32 = 900;
+
+/// The archive URL of Docker's repository for this profile.
+pub fn docker_repository(profile: &Profile) -> &str {
+    profile.docker.repository.as_deref().unwrap_or(profile.distribution.facts().docker_repository)
+}
+
+fn sources(profile: &Profile) -> Vec<(&str, &crate::profile::model::GitSource)> {
+    let services = profile.stack.iter().flat_map(|stack| &stack.services);
+    services.filter_map(|service| Some((service.name.as_str(), service.source.as_ref()?))).collect()
+}
+
+/// What `sshd -T` must answer.
+fn sshd(profile: &Profile) -> Value {
+    let ssh = &profile.ssh;
+    json!({
+        "port": ssh.port.to_string(),
+        "permitrootlogin": "no",
+        "passwordauthentication": "no",
+        "kbdinteractiveauthentication": "no",
+        "permitemptypasswords": "no",
+        "maxauthtries": ssh.max_auth_tries.to_string(),
+        "clientaliveinterval": (ssh.idle_timeout_seconds / 2).to_string(),
+        "x11forwarding": "no",
+    })
+}
+
+fn secret(secret: &SecretSpec) -> Value {
+    let mut row = Map::new();
+    row.insert("name".into(), json!(secret.name));
+    if let SecretValue::Generate { length } = secret.value {
+        row.insert("length".into(), json!(length));
+    }
+    if let SecretPlace::Credential(file) = &secret.place {
+        row.insert("credential".into(), json!(file));
+    }
+    Value::Object(row)
+}
+
+/// `/etc/julia-bootstrap/plan.json`: all that the stages and `bootstrapctl` need to know.
+pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Result<Value> {
+    let mut rows = Map::new();
+    for stage in stages {
+        let mut row = Map::new();
+        row.insert("title".into(), json!(stage.title));
+        row.insert("timeout".into(), json!(stage.timeout_seconds));
+        if stage.every_boot {
+            row.insert("every_boot".into(), json!(true));
+        }
+        if !stage.required {
+            row.insert("required".into(), json!(false));
+        }
+        rows.insert(stage.name.into(), Value::Object(row));
+    }
+    let mut git = Vec::new();
+    for (service, source) in sources(profile) {
+        let reference = match &source.reference {
+            GitRef::Branch(name) | GitRef::Tag(name) => name,
+        };
+        let key = match &source.deploy_key {
+            None => "",
+            Some(name) => match profile.secrets.iter().find(|secret| secret.name == *name).map(|secret| &secret.place) {
+                Some(SecretPlace::Credential(file)) => file,
+                _ => bail!("the deploy key {name} of {service} must be a secret with `as: credential`, because ssh reads it from a file"),
+            },
+        };
+        git.push(format!("{service}\t{}\t{reference}\t{key}", source.repository));
+    }
+    let tls = &profile.tls;
+    Ok(json!({
+        "name": profile.name,
+        "stages": rows,
+        "host": profile.host,
+        "admin": {"user": profile.admin.user},
+        "packages": {"edge": packages.edge, "docker": packages.docker, "harden": packages.harden},
+        "docker": {
+            "key_url": format!("{}/gpg", docker_repository(profile).trim_end_matches('/')),
+            "fingerprint": DOCKER_FINGERPRINT,
+            "logins": profile.docker.logins,
+        },
+        "sshd": sshd(profile),
+        "ports": open_ports(profile).iter().map(|rule| format!("{}/{}", rule.port, rule.protocol.name())).collect::<Vec<_>>(),
+        "hosts": edge::hosts(profile),
+        "tls": {
+            "acme": tls.acme && !edge::hosts(profile).is_empty(),
+            "email": tls.email,
+            "directory": tls.directory,
+            "staging": tls.staging_directory,
+        },
+        "secrets": profile.secrets.iter().map(secret).collect::<Vec<_>>(),
+        "services": profile.stack.iter().flat_map(|stack| &stack.services).map(|service| &service.name).collect::<Vec<_>>(),
+        "health": edge::health(profile),
+        "sources": git,
+        "wait_seconds": WAIT_SECONDS,
+    }))
+}
