@@ -1,6 +1,7 @@
 //! julia-bootstrap: a YAML profile goes in, one cloud-init user-data comes out.
 
 pub mod distribution;
+pub mod dotenv;
 pub mod profile;
 pub mod report;
 pub mod secret;

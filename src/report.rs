@@ -50,6 +50,8 @@ pub struct Source {
     pub text: String,
     /// True when its lines must not be shown, as in an env file.
     pub confidential: bool,
+    /// The folder that relative paths written in it begin from.
+    pub folder: Option<std::path::PathBuf>,
 }
 
 /// Every text read so far.
@@ -68,8 +70,22 @@ impl Sources {
     }
 
     fn push(&mut self, name: String, text: String, confidential: bool) -> SourceId {
-        self.0.push(Source { name, text, confidential });
+        self.0.push(Source { name, text, confidential, folder: None });
         SourceId(self.0.len() - 1)
+    }
+
+    /// From now on the lines of a source are not shown.
+    pub fn make_confidential(&mut self, id: SourceId) {
+        if let Some(source) = self.0.get_mut(id.0) {
+            source.confidential = true;
+        }
+    }
+
+    /// Says where relative paths written in a source begin.
+    pub fn set_folder(&mut self, id: SourceId, folder: impl Into<std::path::PathBuf>) {
+        if let Some(source) = self.0.get_mut(id.0) {
+            source.folder = Some(folder.into());
+        }
     }
 
     /// The source behind an id.

@@ -1,0 +1,379 @@
+//! The profile as it is written: every section with its fields, their defaults and their documentation in one place.
+
+use super::keys::{Certificates, SshKey};
+use super::model::PortRule;
+use super::quantity::*;
+use super::reader::{FieldDoc, Reader, Spanned, Value, section};
+use super::text::*;
+use crate::distribution::Distribution;
+use crate::yaml::Node;
+
+section! {
+    /// The whole profile.
+    Written "x-" {
+        /// Version of the profile's language.
+        version: required Version, "none: must be written", "1";
+        /// Gives `/opt/<name>` and the prefix of volumes, networks and units.
+        name: required Name, "none: must be written", "julia";
+        /// What runs on the machine; the image chosen at the provider must be the same.
+        distribution: required Distribution, "none: must be written", "debian-13";
+        /// The machine itself.
+        host: with Host, "{}", "{timezone: America/Sao_Paulo}";
+        /// The person who looks after it: logs in by key, may use sudo without password, is in the docker group.
+        admin: with Admin, "{}", "{user: deploy}";
+        /// The SSH server; keys only, no root.
+        ssh: with Ssh, "{}", "{port: 22}";
+        /// Ports open beside SSH and, with a domain, 80 and 443.
+        firewall: with Firewall, "{}", "{allow: [\"8883/tcp\"]}";
+        /// Bans after failed logins.
+        fail2ban: with Fail2ban, "{}", "{ban_time: 1h}";
+        /// Unattended upgrades.
+        updates: with Updates, "{}", "{reboot: \"04:30\"}";
+        /// Package archives.
+        apt: with Apt, "{}", "{mirror: \"https://mirror.example.com/debian\"}";
+        /// Docker.
+        docker: with Docker, "{}", "{source: distribution}";
+        /// Main host name of the web edge; without it there is no web server and ports 80 and 443 stay closed.
+        domain: optional Domain, "no web edge", "julia.example.com";
+        /// Further host names that serve the same as the domain, each with its own certificate.
+        aliases: with Vec<Spanned<Domain>>, "[]", "[www.example.com]";
+        /// Proxies whose word on the client address is taken by nginx, rate limits and fail2ban.
+        trusted_proxies: with Vec<Proxies>, "[]", "[cloudflare]";
+        /// Certificates.
+        tls: with Tls, "{}", "{email: ops@example.com}";
+        /// Secrets by name. They end in `/opt/<name>/.env` for Compose's interpolation, or as files.
+        secrets: with Secrets, "{}", "{POSTGRES_PASSWORD: generate}";
+        /// A Compose file beside the profile, instead of `services` here.
+        compose: optional Spanned<FilePath>, "the services written here", "compose.yaml";
+        /// Compose's services, passed on as written; what Compose cannot say stands in `x-bootstrap`.
+        services: optional Services, "no stack", "{api: {image: \"nginx:1.27\"}}";
+        /// Compose's volumes; one without a name of its own gets `<name>-<key>`.
+        volumes: optional Compose, "none", "{redis-data: {}}";
+        /// Compose's networks; one without a name of its own gets `<name>-<key>`.
+        networks: optional Compose, "none", "{network: {}}";
+        /// Compose's configs.
+        configs: optional Compose, "none", "{motd: {content: hello}}";
+    }
+}
+
+section! {
+    /// The machine itself.
+    Host {
+        /// Host name.
+        hostname: optional Hostname, "the profile's name", "julia";
+        /// Time zone of the machine and of every time of day in the profile.
+        timezone: with Timezone, "UTC", "America/Sao_Paulo";
+        /// Locale.
+        locale: with Locale, "C.UTF-8", "pt_BR.UTF-8";
+        /// Size of the swap file, or `none`.
+        swap: with Swap, "2GiB", "4GiB";
+    }
+}
+
+section! {
+    /// The admin user.
+    Admin {
+        /// Login name.
+        user: with User, "deploy", "deploy";
+        /// Public keys that may log in. Without one nobody can.
+        ssh_keys: with Vec<Spanned<SshKey>>, "[]", "[ssh-ed25519 AAAA… me@laptop]";
+    }
+}
+
+section! {
+    /// The SSH server.
+    Ssh {
+        /// Port it listens on.
+        port: with Port, "22", "2222";
+        /// Tries a connection has.
+        max_auth_tries: with Tries, "3", "3";
+        /// Idle sessions end after this; `0s` lets them live.
+        idle_timeout: with Duration, "10m", "30m";
+        /// Users who may log in beside the admin user.
+        allow_users: with Vec<User>, "[]", "[ops]";
+    }
+}
+
+section! {
+    /// The firewall.
+    Firewall {
+        /// Ports open to processes of the host. Ports of containers are opened by `x-bootstrap.public_ports`.
+        allow: with Vec<PortRule>, "[]", "[\"51820/udp\"]";
+    }
+}
+
+section! {
+    /// Bans.
+    Fail2ban {
+        /// Failures before a ban.
+        max_retry: with Failures, "3", "5";
+        /// Window in which failures count.
+        find_time: with Duration, "10m", "10m";
+        /// Length of a ban.
+        ban_time: with Duration, "1h", "1d";
+        /// Addresses that are never banned.
+        ignore: with Vec<Range>, "[]", "[203.0.113.7]";
+    }
+}
+
+section! {
+    /// Unattended upgrades.
+    Updates {
+        /// Install security updates by themselves; Docker is left alone.
+        security: with bool, "true", "true";
+        /// Local time at which a needed reboot may happen, or `never`.
+        reboot: with RebootTime, "\"04:30\"", "never";
+    }
+}
+
+section! {
+    /// Package archives.
+    Apt {
+        /// Archive to use instead of the distribution's own.
+        mirror: optional HttpUrl, "the distribution's own", "https://mirror.example.com/debian";
+        /// Security archive to use instead of the distribution's own.
+        security_mirror: optional HttpUrl, "the distribution's own", "https://mirror.example.com/debian-security";
+    }
+}
+
+/// Where Docker comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DockerSource(pub super::model::DockerSource);
+
+impl Value for DockerSource {
+    fn type_name() -> String {
+        "`distribution` or `docker`".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let at = one_of(node, reader, &["distribution", "docker"], "a source of Docker")?;
+        Some(Self([super::model::DockerSource::Distribution, super::model::DockerSource::Upstream][at]))
+    }
+}
+
+section! {
+    /// Docker.
+    Docker {
+        /// The distribution's packages, or those of Docker's own repository.
+        source: optional DockerSource, "distribution; on Debian 12, which has no Compose v2, docker", "docker";
+        /// A mirror of Docker's own repository.
+        repository: optional HttpUrl, "Docker's own", "https://mirror.example.com/docker/linux/debian";
+        /// Mirrors of Docker Hub.
+        registry_mirrors: with Vec<OriginUrl>, "[]", "[\"https://mirror.example.com\"]";
+        /// Logins for private images.
+        logins: with Vec<LoginWritten>, "[]", "[{registry: ghcr.io, username: me, password: GHCR_TOKEN}]";
+    }
+}
+
+section! {
+    /// A login at a registry.
+    LoginWritten {
+        /// The registry's host name.
+        registry: required Registry, "none: must be written", "ghcr.io";
+        /// Login name.
+        username: required Login, "none: must be written", "me";
+        /// Name of the secret that holds the password or token.
+        password: required Spanned<SecretName>, "none: must be written", "GHCR_TOKEN";
+    }
+}
+
+section! {
+    /// Certificates.
+    Tls {
+        /// Contact given to the certificate authority.
+        email: optional Email, "none", "ops@example.com";
+        /// Fetch certificates by ACME; otherwise the machine keeps its self-signed ones.
+        acme: with bool, "true", "false";
+        /// ACME directory.
+        directory: with HttpUrl, "\"https://acme-v02.api.letsencrypt.org/directory\"", "https://acme.example.com/directory";
+        /// ACME directory for the rehearsal before each first certificate.
+        staging_directory: optional HttpUrl, "Let's Encrypt's staging; none when only `directory` is set", "https://staging.example.com/directory";
+        /// Certificates to check the ACME directory's own TLS against, beside the system's.
+        ca: optional Certificates, "the system's", "|\n  -----BEGIN CERTIFICATE-----\n  …";
+        /// The same, in a file beside the profile.
+        ca_file: optional Spanned<FilePath>, "the system's", "ca.pem";
+    }
+}
+
+/// A part of the profile that is passed on to Compose as it is; it must be a mapping.
+#[derive(Clone, Debug)]
+pub struct Compose;
+
+impl Value for Compose {
+    fn type_name() -> String {
+        "as in Compose".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        if node.as_map().is_none() {
+            reader.wrong_type(node, "a mapping");
+            return None;
+        }
+        Some(Self)
+    }
+}
+
+/// Compose's services.
+#[derive(Clone, Debug)]
+pub struct Services;
+
+impl Value for Services {
+    fn type_name() -> String {
+        "as in Compose, and `x-bootstrap`".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        Compose::read(node, reader).map(|_| Self)
+    }
+
+    fn docs(path: &str, out: &mut Vec<FieldDoc>) {
+        Extension::docs(&format!("{path}.<service>.x-bootstrap"), out);
+    }
+}
+
+section! {
+    /// What Compose cannot say of a service.
+    Extension {
+        /// One path of the web edge that leads here.
+        route: optional Spanned<RouteWritten>, "none", "{path: /, port: 8000}";
+        /// Several paths of the web edge that lead here.
+        routes: with Vec<Spanned<RouteWritten>>, "[]", "[{path: /, port: 8000}, {path: /webhook/, port: 8000}]";
+        /// Path that answers 200 when the service is well, asked on the first route's port.
+        health: optional Spanned<HealthPath>, "none", "/health";
+        /// Git repository that the image is built from on the machine.
+        source: optional Spanned<SourceWritten>, "the image is pulled", "{git: \"https://git.example.com/me/app.git\", branch: main}";
+        /// Published ports that everybody may reach; all others must be on 127.0.0.1.
+        public_ports: with Vec<Spanned<PortRule>>, "[]", "[\"8883/tcp\"]";
+        /// Why its process may run as root, for the acceptance test.
+        runs_as_root: optional Line, "it may not", "the agent reads other processes";
+    }
+}
+
+section! {
+    /// A path of the web edge.
+    RouteWritten {
+        /// Host name it belongs to.
+        host: optional Spanned<Domain>, "the domain and its aliases", "chat.example.com";
+        /// Path, which ends with `/`.
+        path: with RoutePath, "/", "/webhook/";
+        /// Port the service listens on inside its container.
+        port: required Port, "none: must be written", "8000";
+        /// Take the path off before the request goes to the service.
+        strip_prefix: with bool, "false", "true";
+        /// Pass WebSocket upgrades.
+        websocket: with bool, "false", "true";
+        /// Limit of requests per client address.
+        rate_limit: optional RateLimitWritten, "none", "{per_second: 10, burst: 20}";
+        /// Largest request body.
+        body_size: with Size, "10MiB", "50MiB";
+        /// How long the service may take to answer.
+        timeout: with Duration, "60s", "5m";
+    }
+}
+
+section! {
+    /// A limit per client address.
+    RateLimitWritten {
+        /// Requests per second.
+        per_second: required PerSecond, "none: must be written", "10";
+        /// How many more may come at once.
+        burst: with Burst, "20", "20";
+    }
+}
+
+section! {
+    /// A git repository.
+    SourceWritten {
+        /// Its URL; by SSH for a deploy key.
+        git: required GitUrl, "none: must be written", "git@git.example.com:me/app.git";
+        /// Branch to build; or a tag.
+        branch: optional GitRefName, "none", "main";
+        /// Tag to build; or a branch.
+        tag: optional GitRefName, "none", "v1.0.0";
+        /// Name of the secret that holds the SSH private key.
+        deploy_key: optional Spanned<SecretName>, "none: the repository is public", "DEPLOY_KEY";
+    }
+}
+
+/// The secrets by name.
+#[derive(Clone, Debug)]
+pub struct Secrets(pub Vec<(Spanned<SecretName>, SecretWritten)>);
+
+impl Value for Secrets {
+    fn type_name() -> String {
+        "mapping by name".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let Some(entries) = node.as_map() else {
+            reader.wrong_type(node, "a mapping of secrets by name");
+            return None;
+        };
+        let mut secrets = Vec::new();
+        for (key, value) in entries {
+            let name = Spanned::<SecretName>::read(&Node::string(key.span, key.as_str().unwrap_or_default()), reader);
+            let secret = SecretWritten::read(value, reader);
+            secrets.extend(name.zip(secret));
+        }
+        Some(Self(secrets))
+    }
+
+    fn docs(path: &str, out: &mut Vec<FieldDoc>) {
+        SecretFields::docs(&format!("{path}.<NAME>"), out);
+    }
+}
+
+/// One secret: the word `generate`, or a mapping.
+#[derive(Clone, Debug)]
+pub struct SecretWritten(pub SecretFields);
+
+impl Value for SecretWritten {
+    fn type_name() -> String {
+        "`generate` or mapping".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        if node.as_str() == Some("generate") {
+            let generate = Some(SecretLength(32));
+            return Some(Self(SecretFields { generate, env: None, file: None, place: None }));
+        }
+        if node.as_map().is_none() {
+            reader
+                .invalid(node.span, "a secret is made or fetched, never written in the profile")
+                .help("write `generate`, `{env: VARIABLE}` or `{file: PATH}`");
+            return None;
+        }
+        SecretFields::read(node, reader).map(Self)
+    }
+}
+
+/// Where a secret ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// As a file in `credentials/`, not as a line of `.env`.
+    pub credential: bool,
+}
+
+impl Value for Place {
+    fn type_name() -> String {
+        "`env` or `credential`".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        one_of(node, reader, &["env", "credential"], "a place for a secret").map(|at| Self { credential: at == 1 })
+    }
+}
+
+section! {
+    /// A secret.
+    SecretFields {
+        /// Made on the machine at first boot, of this many characters `[A-Za-z0-9]`; never in user-data.
+        generate: optional SecretLength, "32 for the word `generate`", "64";
+        /// Variable of `--env-file` or of the environment to take it from when rendering.
+        env: optional Spanned<EnvName>, "none", "SLACK_WEBHOOK_URL";
+        /// File beside the profile to take it from when rendering.
+        file: optional Spanned<FilePath>, "none", "gcp.json";
+        /// A line of `.env` under its name, or a file of its name in `/opt/<name>/credentials/`.
+        place: optional Place, "env", "credential";
+    }
+}

@@ -1,0 +1,60 @@
+//! Overlays. Mappings merge deeply; lists and single values replace; `key+: […]` appends to a list; `key: null`
+//! takes away a key that the base has (and stays as it is where the base has none).
+
+use super::{Kind, Node};
+use crate::report::Report;
+
+/// Lays `overlay` over `base`.
+pub fn merge(base: &mut Node, overlay: Node, report: &mut Report) {
+    let Kind::Map(entries) = overlay.kind else {
+        *base = overlay;
+        return;
+    };
+    if base.as_map().is_none() {
+        *base = Node { span: overlay.span, kind: Kind::Map(Vec::new()) };
+    }
+    for (key, value) in entries {
+        let name = key.as_str().unwrap_or_default().to_owned();
+        if let (Some(list), Kind::Seq(_)) = (name.strip_suffix('+').filter(|n| !n.is_empty()), &value.kind) {
+            append(base, list, &key, value, report);
+            continue;
+        }
+        match base.get_mut(&name) {
+            Some(_) if value.is_null() => {
+                base.remove(&name);
+            }
+            Some(there) => {
+                let both_maps = there.as_map().is_some() && value.as_map().is_some();
+                if both_maps { merge(there, value, report) } else { *there = fresh(value, report) }
+            }
+            None => {
+                let value = fresh(value, report);
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// A subtree that is new to the base: its own `key+` are plain lists there.
+fn fresh(value: Node, report: &mut Report) -> Node {
+    if value.as_map().is_none() {
+        return value;
+    }
+    let mut base = Node { span: value.span, kind: Kind::Map(Vec::new()) };
+    merge(&mut base, value, report);
+    base
+}
+
+fn append(base: &mut Node, list: &str, key: &Node, value: Node, report: &mut Report) {
+    let Kind::Seq(more) = value.kind else { return };
+    match base.get_mut(list) {
+        Some(there) if !there.is_null() => match &mut there.kind {
+            Kind::Seq(items) => items.extend(more),
+            _ => {
+                let message = format!("`{list}+` appends to a list, and `{list}` is {}", there.describe());
+                report.error(key.span, "append", message).help(format!("write `{list}:` to replace it"));
+            }
+        },
+        _ => base.insert(Node::string(key.span, list), Node::seq(value.span, more)),
+    }
+}
