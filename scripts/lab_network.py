@@ -21,6 +21,8 @@ def plan(instance):
         "netns_vm": f"jb{instance}vm",
         "bridge": f"jbb{instance}",
         "table": f"jblab{instance}",
+        "mac_host": f"02:4a:42:00:{instance:02x}:01",
+        "mac_guest": f"02:4a:42:00:{instance:02x}:02",
         "host4": f"10.77.{instance}.1",
         "guest4": f"10.77.{instance}.2",
         "net4": f"10.77.{instance}.0/24",
@@ -64,11 +66,11 @@ def up(net):
     if not exists(net):
         down(net)
         bridge, guest, vm = net["bridge"], net["netns"], net["netns_vm"]
-        run("ip", "link", "add", bridge, "type", "bridge")
+        run("ip", "link", "add", bridge, "address", net["mac_host"], "type", "bridge")
         run("ip", "address", "add", f"{net['host4']}/24", "dev", bridge)
         run("ip", "address", "add", f"{net['host6']}/64", "dev", bridge, "nodad")
         run("ip", "link", "set", bridge, "up")
-        namespace(guest, "host0", bridge)
+        namespace(guest, "host0", bridge, net["mac_guest"])
         namespace(vm, "uplink", bridge)
         run("ip", "-n", vm, "link", "add", "br0", "type", "bridge")
         run("ip", "-n", vm, "tuntap", "add", "tap0", "mode", "tap")
@@ -81,10 +83,11 @@ def up(net):
         run("sysctl", "-q", "-w", f"{name}=1")
 
 
-def namespace(name, device, bridge):
-    """A new network namespace with one cable to the bridge."""
+def namespace(name, device, bridge, mac=None):
+    """A new network namespace with one cable to the bridge. The guest's end keeps its hardware address, as a machine's does:
+    with another one it would stay unreachable until neighbours forget the old."""
     run("ip", "netns", "add", name)
-    run("ip", "link", "add", f"{name}v", "type", "veth", "peer", "name", device, "netns", name)
+    run("ip", "link", "add", f"{name}v", "type", "veth", "peer", "name", device, *(("address", mac) if mac else ()), "netns", name)
     run("ip", "link", "set", f"{name}v", "master", bridge, "up")
     run("ip", "-n", name, "link", "set", "lo", "up")
 
@@ -94,7 +97,7 @@ def fresh(net):
     would make a firewall that never loaded look as if it had."""
     run("ip", "netns", "delete", net["netns"], check=False)
     run("ip", "link", "delete", f"{net['netns']}v", check=False)
-    namespace(net["netns"], "host0", net["bridge"])
+    namespace(net["netns"], "host0", net["bridge"], net["mac_guest"])
 
 
 def down(net):
