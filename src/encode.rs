@@ -4,6 +4,7 @@ mod bundle;
 mod cloud_config;
 mod lzma;
 mod packed;
+pub mod scalar;
 mod strip;
 mod text;
 

@@ -102,7 +102,7 @@ def overall(status):
     for stage in status["stages"]:
         if stage["state"] == "done":
             continue
-        tired = stage["state"] == "failed" or stage["state"] == "retrying" and stage["attempts"] >= PATIENCE
+        tired = stage["attempts"] >= PATIENCE
         if tired and PLAN["stages"][stage["name"]].get("required", True):
             return "failed"
         if tired:

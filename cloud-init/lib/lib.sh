@@ -11,7 +11,8 @@ import json, sys
 v = json.load(open("/etc/julia-bootstrap/plan.json"))
 for k in sys.argv[1].split("."):
     v = v.get(k) if isinstance(v, dict) else None
-print("\n".join(map(str, v)) if isinstance(v, list) else "" if v is None else v)
+for x in v if isinstance(v, list) else [v]:
+    print("" if x is None else x)
 PY
 }
 

@@ -1,8 +1,8 @@
 //! `cloud-config`: the same machine in a form that people read.
 
-use super::{Encoded, sha256};
+use super::{Encoded, scalar, sha256};
 use crate::plan::{File, Plan};
-use crate::{template, yaml};
+use crate::template;
 use anyhow::{Context, Result};
 use serde_json::json;
 
@@ -20,9 +20,9 @@ pub fn encode(plan: &Plan) -> Result<Encoded> {
 
 fn entry(file: &File) -> serde_json::Value {
     json!({
-        "path": yaml::quote(&file.path),
+        "path": scalar::quote(&file.path),
         "mode": format!("{:04o}", file.mode),
-        "content": yaml::block_or_quote(&file.content, 4),
+        "content": scalar::block(&file.content, 4),
     })
 }
 
