@@ -2,7 +2,10 @@
 
 pub mod distribution;
 pub mod dotenv;
+pub mod load;
 pub mod profile;
 pub mod report;
+pub mod resolve;
 pub mod secret;
+pub mod validate;
 pub mod yaml;

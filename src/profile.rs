@@ -9,6 +9,7 @@ pub mod reader;
 pub mod text;
 pub mod written;
 
+pub use crate::load::{Input, PathOrName, load};
 pub use docs::{docs, markdown};
 pub use embedded::{embedded, embedded_names};
 pub use keys::{Certificates, SshKey};

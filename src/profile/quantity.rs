@@ -59,10 +59,34 @@ numbers! {
     PerSecond(u32) = 1..=10000;
     /// Requests at once.
     Burst(u32) = 0..=10000;
-    /// Version of the profile's language.
-    Version(u32) = 1..=1;
     /// Length of a generated secret.
     SecretLength(u32) = 32..=1024;
+}
+
+/// Version of the profile's language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version;
+
+impl Value for Version {
+    fn type_name() -> String {
+        "1".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let text = reader.text(node, "the version of the profile's language")?;
+        if text == "1" {
+            return Some(Self);
+        }
+        if text.starts_with(['2', '3']) {
+            reader
+                .invalid(node.span, format!("`version: {}` is Compose's, and this is a profile", shown(text)))
+                .help("begin a profile with `version: 1`, and let it name your Compose file: `compose: compose.yaml`");
+        } else {
+            let message = format!("the profile's version `{}` is not known", shown(text));
+            reader.invalid(node.span, message).help("write `version: 1`");
+        }
+        None
+    }
 }
 
 /// A length of time in seconds.

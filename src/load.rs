@@ -1,0 +1,171 @@
+//! From what the command line names to a resolved profile: read, overlays, `--set`, typed reading, resolve, validate.
+
+use crate::profile::model::Profile;
+use crate::profile::reader::{Reader, Value, nearest, shown};
+use crate::profile::written::Written;
+use crate::profile::{embedded, embedded_names};
+use crate::report::{Report, SourceId, Span};
+use crate::yaml::{self, Node};
+use crate::{dotenv, resolve, validate};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// A profile as the command line names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathOrName {
+    /// A file.
+    Path(PathBuf),
+    /// An embedded profile.
+    Name(String),
+}
+
+impl PathOrName {
+    /// A bare word is a name unless a file of that name exists; everything else is a path.
+    pub fn parse(text: &str) -> Self {
+        let word = !text.contains(['/', '.', '\\']);
+        if word && !Path::new(text).is_file() { Self::Name(text.into()) } else { Self::Path(text.into()) }
+    }
+}
+
+/// What a profile is made of.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The profile.
+    pub profile: PathOrName,
+    /// Profiles laid over it, in order.
+    pub overlays: Vec<PathBuf>,
+    /// `path=value` and `path+=[…]`, applied last; values are YAML.
+    pub sets: Vec<String>,
+    /// `NAME=value` lines that `env` secrets are looked up in before the environment.
+    pub env_file: Option<PathBuf>,
+}
+
+/// Loads a profile. `None` when the report has errors; warnings and notes may be in it either way.
+pub fn load(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Option<Profile> {
+    let profile = load_unsorted(input, env, report);
+    report.sort();
+    profile.filter(|_| !report.has_errors())
+}
+
+fn load_unsorted(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Option<Profile> {
+    let mut root = read_profile(&input.profile, report)?;
+    for path in &input.overlays {
+        let overlay = read_file(path, report).and_then(|source| yaml::parse(report, source));
+        if let Some(overlay) = overlay.filter(|overlay| is_mapping(overlay, "an overlay", report)) {
+            yaml::merge(&mut root, overlay, report);
+        }
+    }
+    for set in &input.sets {
+        apply_set(&mut root, set, report);
+    }
+    let variables = input.env_file.as_deref().map(|path| read_env_file(path, report)).unwrap_or_default();
+    let lookup = |name: &str| variables.get(name).cloned().or_else(|| env(name));
+    let written = Written::read(&root, &mut Reader { report })?;
+    let resolved = resolve::resolve(&written, &root, &lookup, report)?;
+    validate::validate(&resolved, &root, report);
+    Some(resolved.profile)
+}
+
+fn read_profile(profile: &PathOrName, report: &mut Report) -> Option<Node> {
+    let source = match profile {
+        PathOrName::Path(path) => read_file(path, report)?,
+        PathOrName::Name(name) => match embedded(name) {
+            Some(text) => report.sources.add(format!("{name} (embedded)"), text),
+            None => {
+                let names: Vec<_> = embedded_names().collect();
+                let finding =
+                    report.error(None, "no-profile", format!("there is no embedded profile `{}`", shown(name)));
+                match nearest(name, names.iter().copied()) {
+                    Some(near) => finding.help(format!("did you mean `{near}`?")),
+                    None => finding.help(format!("name a file, or one of {}", names.join(", "))),
+                };
+                return None;
+            }
+        },
+    };
+    let root = yaml::parse(report, source)?;
+    is_mapping(&root, "a profile", report).then_some(root)
+}
+
+fn is_mapping(node: &Node, what: &str, report: &mut Report) -> bool {
+    let mapping = node.as_map().is_some();
+    if !mapping {
+        report.error(node.span, "wrong-type", format!("{what} is a mapping, and this is {}", node.describe()));
+    }
+    mapping
+}
+
+/// Reads a file as a source; what it names is relative to its folder.
+pub(crate) fn read_file(path: &Path, report: &mut Report) -> Option<SourceId> {
+    let name = path.display().to_string();
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            let source = yaml::add_bytes(report, &name, &bytes)?;
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            report.sources.set_folder(source, folder.unwrap_or(Path::new(".")));
+            Some(source)
+        }
+        Err(error) => {
+            report
+                .error(None, "unreadable", format!("{name} cannot be read: {error}"))
+                .help("check the path and its permissions");
+            None
+        }
+    }
+}
+
+fn apply_set(root: &mut Node, set: &str, report: &mut Report) {
+    let source = report.sources.add("--set", set);
+    report.sources.set_folder(source, ".");
+    let Some(equals) = set.find('=') else {
+        report
+            .error(Span { source, start: 0, end: set.len() }, "set", "--set takes `path=value`")
+            .help("as in `--set host.hostname=web1`");
+        return;
+    };
+    let append = set[..equals].ends_with('+');
+    let path_end = if append { equals - 1 } else { equals };
+    let span = Span { source, start: 0, end: path_end };
+    let Some(mut value) = yaml::parse_range(report, source, equals + 1..set.len()) else { return };
+    if value.span.start == 0 {
+        value.span = Span { source, start: equals + 1, end: set.len() };
+    }
+    let result = yaml::Path::parse(&set[..path_end]).and_then(|path| match append {
+        true => yaml::append_path(root, &path, span, value),
+        false => yaml::set_path(root, &path, span, value),
+    });
+    if let Err(message) = result {
+        report.error(span, "set", message);
+    }
+}
+
+fn read_env_file(path: &Path, report: &mut Report) -> HashMap<String, String> {
+    let name = path.display().to_string();
+    let text = match std::fs::read(path).map(String::from_utf8) {
+        Ok(Ok(text)) => text,
+        Ok(Err(_)) => {
+            report.error(None, "invalid-utf8", format!("{name} is not UTF-8"));
+            return HashMap::new();
+        }
+        Err(error) => {
+            report.error(None, "unreadable", format!("{name} cannot be read: {error}"));
+            return HashMap::new();
+        }
+    };
+    let lines = dotenv::read(&text);
+    let source = report.sources.add_confidential(name, text);
+    let mut variables = HashMap::new();
+    for (start, line) in lines {
+        match line {
+            Ok((name, value)) => {
+                variables.insert(name, value);
+            }
+            Err(message) => {
+                report
+                    .error(Span { source, start, end: start + 1 }, "env-file", message)
+                    .help("write NAME=value, with quotes around values that have spaces");
+            }
+        }
+    }
+    variables
+}

@@ -1,0 +1,157 @@
+//! The Compose document: where it comes from, and what is added before it goes to the machine.
+
+use super::beside;
+use super::ports::Ports;
+use super::service::Extended;
+use crate::load::read_file;
+use crate::profile::model::{PortRule, Service, Stack};
+use crate::profile::reader::Reader;
+use crate::profile::written::Written;
+use crate::report::Report;
+use crate::yaml::{self, Kind, Node};
+
+/// Top-level keys of an inline profile that form the Compose document, beside `x-*`.
+const INLINE: &[&str] = &["services", "volumes", "networks", "configs"];
+
+/// The document as written: the file that `compose:` names, or the profile's own services.
+pub fn document(written: &Written, root: &Node, report: &mut Report) -> Option<Node> {
+    let entries = root.as_map().unwrap_or_default();
+    let inline = |key: &Node| key.as_str().is_some_and(|key| INLINE.contains(&key));
+    let Some(file) = &written.compose else {
+        let services = root.get("services").filter(|services| !services.is_null());
+        if services.is_none() {
+            if let Some((key, _)) = entries.iter().find(|(key, value)| inline(key) && !value.is_null()) {
+                let name = key.as_str().unwrap_or_default();
+                report
+                    .warning(key.span, "no-services", format!("`{name}` is written, but there are no `services`"))
+                    .help("add the services, or name a Compose file by `compose`");
+            }
+            return None;
+        }
+        let part = |key: &Node| inline(key) || key.as_str().is_some_and(|key| key.starts_with("x-"));
+        let entries = entries.iter().filter(|(key, value)| part(key) && !value.is_null()).cloned().collect();
+        return Some(Node { span: root.span, kind: Kind::Map(entries) });
+    };
+    if let Some((key, _)) = entries.iter().find(|(key, value)| inline(key) && !value.is_null()) {
+        let name = key.as_str().unwrap_or_default();
+        report
+            .error(key.span, "conflict", format!("`{name}` stands here beside `compose`"))
+            .help("move it into the Compose file, or take `compose` out");
+    }
+    let path = beside(file, report)?;
+    let Some(source) = read_file(&path, report) else {
+        let message = format!("the Compose file {} cannot be used", path.display());
+        report.error(file.span, "unreadable", message).help("the path is relative to the file that names it");
+        return None;
+    };
+    let document = yaml::parse(report, source)?;
+    if document.as_map().is_none() {
+        Reader { report }.wrong_type(&document, "a Compose file, which is a mapping,");
+        return None;
+    }
+    Some(document)
+}
+
+/// The stack: the document with its name, fixed names of volumes and networks, loopback ports and builds.
+pub fn stack(name: &str, document: &Node, services: &[Extended], ports: &Ports) -> Stack {
+    let span = document.span;
+    let mut entries = vec![(Node::string(span, "name"), Node::string(span, name))];
+    for (key, value) in document.as_map().unwrap_or_default() {
+        let value = match key.as_str() {
+            Some("name") => continue,
+            Some("services") => emitted_services(name, services, ports, value),
+            Some("volumes" | "networks") => fixed_names(name, value),
+            _ => value.clone(),
+        };
+        entries.push((key.clone(), value));
+    }
+    let mut public: Vec<PortRule> =
+        services.iter().flat_map(|service| service.public_ports.iter().map(|rule| rule.value)).collect();
+    public.sort();
+    public.dedup();
+    let services = services
+        .iter()
+        .map(|service| Service {
+            name: service.name.clone(),
+            image: image(name, service),
+            source: service.source.as_ref().map(|source| source.value.clone()),
+            routes: service.routes.iter().map(|route| ports.route(&service.name, &route.value)).collect(),
+            health: service.health.as_ref().map(|health| health.value.0.clone()),
+            has_healthcheck: service.has_healthcheck(),
+            root_reason: service.root_reason.clone(),
+        })
+        .collect();
+    Stack { compose: Node { span, kind: Kind::Map(entries) }, services, public_ports: public }
+}
+
+/// The image as written, or the one that a build on the machine makes.
+fn image(name: &str, service: &Extended) -> Option<String> {
+    let built = || service.source.as_ref().map(|_| format!("{name}-{}:built", service.name.to_ascii_lowercase()));
+    service.image().map(str::to_owned).or_else(built)
+}
+
+fn emitted_services(name: &str, services: &[Extended], ports: &Ports, value: &Node) -> Node {
+    let span = value.span;
+    let entries = services.iter().map(|service| {
+        let mut node = service.node.clone();
+        node.remove("x-bootstrap");
+        for (_, host, target) in ports.added.iter().filter(|(owner, ..)| *owner == service.name) {
+            let entry = Node::string(service.span, format!("127.0.0.1:{host}:{target}"));
+            match node.get_mut("ports").filter(|ports| !ports.is_null()).map(|ports| &mut ports.kind) {
+                Some(Kind::Seq(items)) => items.push(entry),
+                Some(_) => {}
+                None => node.insert(Node::string(span, "ports"), Node::seq(service.span, vec![entry])),
+            }
+        }
+        if service.source.is_some() {
+            add_build(name, service, &mut node);
+        }
+        (Node::string(service.span, service.name.as_str()), node)
+    });
+    Node { span, kind: Kind::Map(entries.collect()) }
+}
+
+/// Points the build at the checkout on the machine.
+fn add_build(name: &str, service: &Extended, node: &mut Node) {
+    let span = service.span;
+    let root = format!("/opt/{name}/src/{}", service.name);
+    let inside = |relative: &str| match relative.trim_start_matches("./").trim_end_matches('/') {
+        "" | "." => root.clone(),
+        rest => format!("{root}/{rest}"),
+    };
+    let build = match node.get("build").filter(|build| !build.is_null()) {
+        None => Node::map(span, vec![("context", Node::string(span, root.as_str()))]),
+        Some(build) => match build.as_str() {
+            Some(context) => Node::map(span, vec![("context", Node::string(span, inside(context)))]),
+            None => {
+                let mut build = build.clone();
+                let context = inside(build.get("context").and_then(Node::as_str).unwrap_or("."));
+                build.insert(Node::string(span, "context"), Node::string(span, context));
+                build
+            }
+        },
+    };
+    node.insert(Node::string(span, "build"), build);
+    if let Some(image) = image(name, service) {
+        node.insert(Node::string(span, "image"), Node::string(span, image));
+    }
+}
+
+/// Gives `<name>-<key>` to every volume or network that has no name of its own.
+fn fixed_names(name: &str, value: &Node) -> Node {
+    let mut value = value.clone();
+    let span = value.span;
+    for (key, entry) in value.as_map_mut().into_iter().flatten() {
+        let Some(key) = key.as_str() else { continue };
+        let fixed = Node::string(span, format!("{name}-{key}"));
+        if entry.is_null() {
+            *entry = Node::map(span, vec![("name", fixed)]);
+        } else if entry.as_map().is_some() && entry.get("name").is_none() {
+            let external = entry.get("external").is_some_and(|e| e.as_bool() != Some(false) && !e.is_null());
+            if !external {
+                entry.insert(Node::string(span, "name"), fixed);
+            }
+        }
+    }
+    value
+}

@@ -1,0 +1,127 @@
+//! Services: what `x-bootstrap` says, and what the machine needs to know of the rest.
+
+use crate::profile::model::{GitRef, GitSource, PortRule};
+use crate::profile::reader::{Reader, Spanned, Value, shown};
+use crate::profile::text::HealthPath;
+use crate::profile::written::{Extension, RouteWritten, SourceWritten};
+use crate::report::{Report, Span};
+use crate::yaml::Node;
+
+/// A service with its extension read.
+#[derive(Debug)]
+pub struct Extended {
+    /// Its key under `services:`.
+    pub name: String,
+    /// Where the key stands.
+    pub span: Span,
+    /// The service as written.
+    pub node: Node,
+    /// Its routes that have a port.
+    pub routes: Vec<Spanned<RouteWritten>>,
+    /// Its health path.
+    pub health: Option<Spanned<HealthPath>>,
+    /// What it is built from, and where that is written.
+    pub source: Option<Spanned<GitSource>>,
+    /// Ports it may publish to everybody.
+    pub public_ports: Vec<Spanned<PortRule>>,
+    /// Why it may run as root.
+    pub root_reason: Option<String>,
+}
+
+impl Extended {
+    /// The image as written.
+    pub fn image(&self) -> Option<&str> {
+        self.node.get("image").filter(|image| !image.is_null()).and_then(Node::as_str)
+    }
+
+    /// True when Compose is told how to ask for its health.
+    pub fn has_healthcheck(&self) -> bool {
+        let Some(check) = self.node.get("healthcheck").filter(|check| !check.is_null()) else { return false };
+        let disabled = check.get("disable").and_then(Node::as_bool) == Some(true);
+        let test = check.get("test");
+        let first = test.and_then(Node::as_seq).and_then(|items| items.first()).or(test);
+        !disabled && first.and_then(Node::as_str) != Some("NONE")
+    }
+
+    /// True when the image is made on the machine.
+    pub fn is_built(&self) -> bool {
+        self.source.is_some() || self.node.get("build").is_some_and(|build| !build.is_null())
+    }
+}
+
+/// Reads the services of a Compose document.
+pub fn read(document: &Node, report: &mut Report) -> Vec<Extended> {
+    let Some(services) = document.get("services").filter(|services| !services.is_null()) else {
+        report
+            .error(document.span, "no-services", "this Compose file has no `services`")
+            .help("add them, or take `compose` out of the profile");
+        return Vec::new();
+    };
+    let Some(entries) = services.as_map() else {
+        Reader { report }.wrong_type(services, "a mapping of services by name");
+        return Vec::new();
+    };
+    entries.iter().filter_map(|(key, node)| one(key, node, report)).collect()
+}
+
+fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
+    let name = key.as_str().unwrap_or_default();
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    if !name.bytes().all(fits) || !(1..=63).contains(&name.len()) || name.starts_with(['.', '_', '-']) {
+        report
+            .error(key.span, "service-name", format!("`{}` is not a name of a service", shown(name)))
+            .help("use at most 63 letters, digits, `.`, `_` and `-`, and begin with a letter or digit");
+        return None;
+    }
+    if node.as_map().is_none() {
+        Reader { report }.wrong_type(node, "a service as Compose writes it");
+        return None;
+    }
+    let mut extended = Extended {
+        name: name.to_owned(),
+        span: key.span,
+        node: node.clone(),
+        routes: Vec::new(),
+        health: None,
+        source: None,
+        public_ports: Vec::new(),
+        root_reason: None,
+    };
+    if let Some(extension) = node.get("x-bootstrap").filter(|extension| !extension.is_null())
+        && let Some(extension) = Extension::read(extension, &mut Reader { report })
+    {
+        if let (Some(route), false) = (&extension.route, extension.routes.is_empty()) {
+            report.error(route.span, "conflict", "`route` and `routes` are both written").help("move it into `routes`");
+        }
+        let routes = extension.route.into_iter().chain(extension.routes);
+        extended.routes = routes.filter(|route| route.value.port.is_some()).collect();
+        extended.health = extension.health;
+        extended.source = extension.source.and_then(|source| git_source(source, report));
+        extended.public_ports = extension.public_ports;
+        extended.root_reason = extension.runs_as_root.map(|reason| reason.0);
+    }
+    Some(extended)
+}
+
+fn git_source(source: Spanned<SourceWritten>, report: &mut Report) -> Option<Spanned<GitSource>> {
+    let SourceWritten { git, branch, tag, deploy_key } = source.value;
+    let reference = match (branch, tag) {
+        (Some(branch), None) => GitRef::Branch(branch.0),
+        (None, Some(tag)) => GitRef::Tag(tag.0),
+        (both, _) => {
+            let message = if both.is_some() { "`branch` and `tag` are both written" } else { "neither `branch` nor `tag` is written" };
+            report.error(source.span, "git-reference", message).help("say what to build: `branch: main` or `tag: v1.0.0`");
+            return None;
+        }
+    };
+    let repository = git?.0;
+    if let Some(key) = &deploy_key
+        && repository.starts_with("https://")
+    {
+        report
+            .error(key.span, "deploy-key", "a deploy key is for SSH, and this repository is fetched by HTTPS")
+            .help("write the repository as `git@host:owner/project.git`");
+    }
+    let deploy_key = deploy_key.map(|key| key.value.0);
+    Some(Spanned { span: source.span, value: GitSource { repository, reference, deploy_key } })
+}

@@ -1,0 +1,120 @@
+//! The machine: keys, Docker, secrets, ports of the host.
+
+use super::{at, is_example};
+use crate::profile::model::{DockerSource, Protocol, SecretPlace, SecretValue};
+use crate::profile::reader::{nearest, shown};
+use crate::report::{Report, Span};
+use crate::resolve::Resolved;
+use crate::yaml::Node;
+
+pub(super) fn check(resolved: &Resolved, root: &Node, report: &mut Report) {
+    keys(resolved, root, report);
+    docker(resolved, root, report);
+    ports(resolved, root, report);
+    secrets(resolved, root, report);
+}
+
+fn keys(resolved: &Resolved, root: &Node, report: &mut Report) {
+    let keys = &resolved.profile.admin.ssh_keys;
+    if keys.is_empty() {
+        report
+            .warning(at(root, &["admin", "ssh_keys"]), "placeholder", "no SSH key is written, so nobody can log in")
+            .help("add the line of your `.pub` file under `admin.ssh_keys`");
+    }
+    let body = |key: &str| key.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    for (index, key) in keys.iter().enumerate() {
+        if keys[..index].iter().any(|earlier| body(earlier) == body(key)) {
+            let span = root.get("admin").and_then(|a| a.get("ssh_keys")).and_then(Node::as_seq);
+            let span = span.and_then(|items| items.get(index)).map(|item| item.span);
+            report.warning(span, "duplicate", "this SSH key stands here a second time").help("remove one");
+        }
+    }
+    if let Some(email) = &resolved.profile.tls.email
+        && email.rsplit_once('@').is_some_and(|(_, domain)| is_example(domain))
+    {
+        report
+            .warning(at(root, &["tls", "email"]), "placeholder", format!("`{email}` is an example address"))
+            .help("write an address that somebody reads");
+    }
+    if resolved.profile.ssh.allow_users.contains(&resolved.profile.admin.user) {
+        let span = at(root, &["ssh", "allow_users"]);
+        report.warning(span, "duplicate", "the admin user may log in anyway").help("remove it from `allow_users`");
+    }
+}
+
+fn docker(resolved: &Resolved, root: &Node, report: &mut Report) {
+    let docker = &resolved.profile.docker;
+    let facts = resolved.profile.distribution.facts();
+    if docker.source == DockerSource::Distribution && facts.docker_packages.is_none() {
+        let message = format!("{} has no Compose v2 among its packages", facts.title);
+        report.error(at(root, &["docker", "source"]), "no-compose", message).help("write `docker: {source: docker}`");
+    }
+    if docker.source == DockerSource::Distribution && docker.repository.is_some() {
+        report
+            .warning(at(root, &["docker", "repository"]), "unused", "this repository is not used")
+            .help("write `docker.source: docker` to take Docker from it");
+    }
+    let logins = root.get("docker").and_then(|docker| docker.get("logins")).and_then(Node::as_seq).unwrap_or_default();
+    for login in logins {
+        if let Some(password) = login.get("password") {
+            secret_exists(resolved, password.as_str().unwrap_or_default(), password.span, report);
+        }
+    }
+    for service in &resolved.services {
+        if let Some(source) = &service.source
+            && let Some(key) = &source.value.deploy_key
+        {
+            secret_exists(resolved, key, source.span, report);
+        }
+    }
+}
+
+fn secret_exists(resolved: &Resolved, name: &str, span: Span, report: &mut Report) {
+    let names = || resolved.profile.secrets.iter().map(|secret| secret.name.as_str());
+    if names().any(|known| known == name) {
+        return;
+    }
+    let finding = report.error(span, "no-secret", format!("there is no secret `{}`", shown(name)));
+    match nearest(name, names()) {
+        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None => finding.help(format!("add it: `secrets: {{{}: {{env: {}}}}}`", shown(name), shown(name))),
+    };
+}
+
+fn ports(resolved: &Resolved, root: &Node, report: &mut Report) {
+    let profile = &resolved.profile;
+    if [80, 443].contains(&profile.ssh.port) {
+        let message = format!("port {} belongs to the web server", profile.ssh.port);
+        report.error(at(root, &["ssh", "port"]), "port-conflict", message).help("choose another port for SSH");
+    }
+    let web: &[u16] = if profile.domain.is_some() { &[80, 443] } else { &[] };
+    for rule in &profile.firewall.allow {
+        if rule.protocol == Protocol::Tcp && (rule.port == profile.ssh.port || web.contains(&rule.port)) {
+            let message = format!("port {} is open anyway", rule.port);
+            report.warning(at(root, &["firewall", "allow"]), "duplicate", message).help("remove it");
+        }
+    }
+}
+
+fn secrets(resolved: &Resolved, root: &Node, report: &mut Report) {
+    let text = resolved.compose.as_ref().map(crate::yaml::emit).unwrap_or_default();
+    let whole_file = text.contains("env_file");
+    for secret in &resolved.profile.secrets {
+        let span = root.get("secrets").and_then(|secrets| secrets.entry(&secret.name)).map(|(key, _)| key.span);
+        let name = &secret.name;
+        if matches!(secret.value, SecretValue::Given(_)) {
+            let message = format!("`{name}` is embedded in user-data, which the provider keeps and the machine's metadata service shows");
+            report
+                .warning(span, "embedded-secret", message)
+                .help("use `generate` where the machine may choose the value; rotate this one if it is ever exposed");
+        }
+        let login = resolved.profile.docker.logins.iter().any(|login| login.password == *name);
+        let keys = resolved.services.iter().filter_map(|service| service.source.as_ref()?.value.deploy_key.as_ref());
+        let needed = login || whole_file || keys.into_iter().any(|key| key == name);
+        if !needed && !text.contains(name.as_str()) && secret.place == SecretPlace::Env {
+            report
+                .warning(span, "unused", format!("nothing uses the secret `{name}`"))
+                .help(format!("pass it to a service, as `environment: {{{name}: ${{{name}}}}}`, or remove it"));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Published ports: Docker opens them past every firewall rule that a person writes, so they bind to 127.0.0.1 unless
+//! the profile asks for more by name.
+
+use crate::profile::model::{PortRule, Protocol};
+use crate::report::Report;
+use crate::resolve::{Extended, Published, Resolved, published};
+use crate::yaml::Node;
+use std::collections::BTreeMap;
+
+pub(super) fn check(resolved: &Resolved, report: &mut Report) {
+    let mut owners: BTreeMap<(u16, Protocol), &str> = BTreeMap::new();
+    for service in &resolved.services {
+        if let Some(ports) = service.node.get("ports").filter(|ports| !ports.is_null())
+            && ports.as_seq().is_none()
+        {
+            report.error(ports.span, "wrong-type", format!("`ports` is a list, and this is {}", ports.describe()));
+        }
+        let on_host = service.node.get("network_mode").and_then(Node::as_str) == Some("host");
+        let mut used: Vec<PortRule> = Vec::new();
+        for (span, entry) in published(&service.node) {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(why) => {
+                    report
+                        .error(span, "published-port", why)
+                        .help("write it as `127.0.0.1:8080:80`, or let a route publish it");
+                    continue;
+                }
+            };
+            if !entry.is_loopback() {
+                used.extend(public(service, &entry, span, report));
+            }
+            let (first, last) = entry.host.unwrap_or((1, 0));
+            for port in first..=last {
+                conflict(resolved, &mut owners, service, (port, entry.protocol), span, report);
+            }
+        }
+        for rule in &service.public_ports {
+            let PortRule { port, protocol } = rule.value;
+            if !used.contains(&rule.value) && !on_host {
+                let message = format!("`{port}/{}` may be public, but the service does not publish it", protocol.name());
+                report.warning(rule.span, "unused", message).help(format!("add `ports: [\"{port}:{port}\"]`, or remove it"));
+            }
+            if protocol == Protocol::Tcp && [80, 443, resolved.profile.ssh.port].contains(&port) {
+                let message = format!("port {port} belongs to the machine itself");
+                report.error(rule.span, "port-conflict", message).help("lead a route to the service instead");
+            }
+        }
+    }
+}
+
+/// The rules that allow a public port; what no rule allows is an error.
+fn public(
+    service: &Extended,
+    entry: &Published,
+    span: crate::report::Span,
+    report: &mut Report,
+) -> Vec<PortRule> {
+    let name = &service.name;
+    let (target, protocol) = (entry.target.0, entry.protocol);
+    let Some((first, last)) = entry.host else {
+        report
+            .error(span, "published-port", format!("`{name}` publishes its port {target} to everybody, on a port that Docker chooses"))
+            .help("remove it: services reach each other without, and a route publishes on 127.0.0.1");
+        return Vec::new();
+    };
+    let allowed = |port: u16| service.public_ports.iter().any(|rule| rule.value == PortRule { port, protocol });
+    if !(first..=last).all(allowed) {
+        let ports = if first == last { first.to_string() } else { format!("{first}-{last}") };
+        let suffix = if protocol == Protocol::Udp { "/udp" } else { "" };
+        let message = format!("`{name}` publishes port {ports} to everybody, past the firewall");
+        report.error(span, "published-port", message).help(format!(
+            "write `127.0.0.1:{ports}:{target}{suffix}`; or, if it must be public, list `{first}/{}` under `x-bootstrap.public_ports`",
+            protocol.name()
+        ));
+    }
+    (first..=last).filter(|port| allowed(*port)).map(|port| PortRule { port, protocol }).collect()
+}
+
+fn conflict<'r>(
+    resolved: &Resolved,
+    owners: &mut BTreeMap<(u16, Protocol), &'r str>,
+    service: &'r Extended,
+    (port, protocol): (u16, Protocol),
+    span: crate::report::Span,
+    report: &mut Report,
+) {
+    let profile = &resolved.profile;
+    let web = profile.domain.is_some() && [80, 443].contains(&port);
+    if protocol == Protocol::Tcp && (web || port == profile.ssh.port) {
+        report
+            .error(span, "port-conflict", format!("port {port} belongs to the machine itself"))
+            .help("lead a route to the service instead");
+    } else if let Some(other) = owners.insert((port, protocol), &service.name) {
+        report
+            .error(span, "port-conflict", format!("port {port} is published by `{other}` already"))
+            .help("publish it once");
+    }
+}

@@ -1,0 +1,205 @@
+//! Services: what will surprise somebody once they run on a machine that nobody logs in to.
+
+use crate::profile::reader::{nearest, shown};
+use crate::report::{Report, Span};
+use crate::resolve::{Extended, Resolved};
+use crate::yaml::{Kind, Node};
+
+pub(super) fn check(resolved: &Resolved, document: &Node, report: &mut Report) {
+    let names: Vec<&str> = resolved.services.iter().map(|service| service.name.as_str()).collect();
+    if let Some((key, _)) = document.entry("x-bootstrap") {
+        report
+            .error(key.span, "unknown-field", "`x-bootstrap` belongs into a service, not beside `services`")
+            .help("move it into the service it is about");
+    }
+    if let Some(name) = document.get("name").filter(|name| name.as_str() != Some(&resolved.profile.name)) {
+        let message = format!("the stack is called `{}`, whatever this says", resolved.profile.name);
+        report.warning(name.span, "compose-name", message).help("remove it, or write the same");
+    }
+    for key in ["include", "configs", "secrets"] {
+        for span in document.get(key).map(file_references).unwrap_or_default() {
+            relative(span, report);
+        }
+    }
+    for service in &resolved.services {
+        image(service, report);
+        habits(service, report);
+        mounts(service, document, report);
+        references(service, document, &names, report);
+    }
+}
+
+fn image(service: &Extended, report: &mut Report) {
+    let name = &service.name;
+    let node = service.node.get("image").filter(|image| !image.is_null());
+    let Some((node, image)) = node.and_then(|node| Some((node, node.as_str()?))) else {
+        if !service.is_built() && service.node.get("extends").is_none() {
+            report
+                .error(service.span, "no-image", format!("the service `{name}` has neither an image nor a source"))
+                .help("add `image: …`, or `x-bootstrap: {source: {git: …, branch: main}}`");
+        }
+        return;
+    };
+    if image.starts_with("example/") || image.contains("/example/") {
+        report
+            .warning(node.span, "placeholder", format!("`{}` is an example image", shown(image)))
+            .help("write the image of your own app");
+    }
+    let last = image.rsplit('/').next().unwrap_or(image);
+    let pinned = image.contains('@') || image.contains('$');
+    match last.split_once(':') {
+        None if !pinned && !service.is_built() => {
+            report
+                .warning(node.span, "unpinned-image", format!("`{}` names no version", shown(image)))
+                .help("add a tag, or better a digest: what runs tomorrow should be what was tried today");
+        }
+        Some((_, "latest")) if !pinned => {
+            report
+                .warning(node.span, "unpinned-image", format!("`{}` is whatever is newest", shown(image)))
+                .help("name the version that you tried");
+        }
+        _ => {}
+    }
+    if let Some(build) = service.node.get("build").filter(|build| !build.is_null() && service.source.is_none()) {
+        let context = build.as_str().or_else(|| build.get("context").and_then(Node::as_str)).unwrap_or(".");
+        if is_relative(context) && !context.contains("://") {
+            relative(build.span, report);
+        }
+    }
+}
+
+fn habits(service: &Extended, report: &mut Report) {
+    let (name, node) = (&service.name, &service.node);
+    if !service.has_healthcheck() {
+        report
+            .warning(service.span, "no-healthcheck", format!("nothing asks whether `{name}` is well"))
+            .help("add Compose's `healthcheck`; deploys and alerts wait for it");
+    }
+    let policy = node.get("restart").filter(|restart| !restart.is_null());
+    let swarm = node.get("deploy").and_then(|deploy| deploy.get("restart_policy"));
+    if policy.is_none_or(|policy| policy.as_str() == Some("no")) && swarm.is_none() {
+        report
+            .warning(service.span, "no-restart", format!("`{name}` stays down when it dies"))
+            .help("add `restart: unless-stopped`");
+    }
+    if let Some(value) = node.get("privileged").filter(|value| value.as_bool() == Some(true)) {
+        report
+            .warning(value.span, "privileged", format!("`{name}` is privileged: it can do anything to the machine"))
+            .help("name the capabilities or devices it needs: `cap_add`, `devices`");
+    }
+    if let Some(mode) = node.get("network_mode").filter(|mode| mode.as_str() == Some("host")) {
+        report
+            .warning(mode.span, "host-network", format!("`{name}` shares the machine's network: it reaches what listens on 127.0.0.1 and the metadata service"))
+            .help("use a network of the stack; routes publish on 127.0.0.1");
+    }
+}
+
+/// Compose's two ways to write a mount: `(source, place)`.
+fn sources(service: &Node) -> Vec<(&str, bool, Span)> {
+    let entries = service.get("volumes").and_then(Node::as_seq).unwrap_or_default();
+    entries
+        .iter()
+        .filter_map(|entry| match &entry.kind {
+            Kind::Scalar { text, .. } => {
+                let (source, _) = text.split_once(':')?;
+                Some((source, source.starts_with(['.', '/', '~', '$']), entry.span))
+            }
+            _ => {
+                let bind = entry.get("type").and_then(Node::as_str) == Some("bind");
+                let volume = entry.get("type").and_then(Node::as_str).is_none_or(|kind| kind == "volume");
+                let source = entry.get("source").and_then(Node::as_str)?;
+                (bind || volume).then_some((source, bind, entry.span))
+            }
+        })
+        .collect()
+}
+
+fn mounts(service: &Extended, document: &Node, report: &mut Report) {
+    for (source, bind, span) in sources(&service.node) {
+        if source.ends_with("docker.sock") {
+            report
+                .warning(span, "docker-socket", format!("with Docker's socket `{}` is root on the machine", service.name))
+                .help("put a read-only socket proxy between them");
+        } else if bind && is_relative(source) {
+            relative(span, report);
+        } else if !bind && document.get("volumes").and_then(|volumes| volumes.entry(source)).is_none() {
+            undeclared("volume", "volumes", source, span, document, report);
+        }
+    }
+    for span in service.node.get("env_file").map(file_references).unwrap_or_default() {
+        relative(span, report);
+    }
+    if let Some((key, _)) = service.node.entry("secrets")
+        && document.get("secrets").is_none()
+    {
+        report
+            .error(key.span, "compose-secrets", "the `secrets` of a profile are not Compose's: they stand in `.env` and `credentials/`")
+            .help("pass one on as `environment: {NAME: ${NAME}}`, or mount `./credentials/FILE`");
+    }
+}
+
+/// Files that nothing puts on the machine. What we put there ourselves is fine.
+fn is_relative(path: &str) -> bool {
+    let ours = ["./credentials", "credentials/", "./.env", ".env"];
+    !path.starts_with(['/', '$']) && !ours.iter().any(|prefix| path.starts_with(prefix))
+}
+
+/// Every relative path named by `file:`, `path:` or as a bare text.
+fn file_references(node: &Node) -> Vec<Span> {
+    match &node.kind {
+        Kind::Scalar { text, .. } if is_relative(text) && !node.is_null() => vec![node.span],
+        Kind::Scalar { .. } => Vec::new(),
+        Kind::Seq(items) => items.iter().flat_map(file_references).collect(),
+        Kind::Map(entries) => entries
+            .iter()
+            .flat_map(|(key, value)| match key.as_str() {
+                Some("file" | "path") => file_references(value),
+                _ if value.as_map().is_some() => file_references(value),
+                _ => Vec::new(),
+            })
+            .collect(),
+    }
+}
+
+fn relative(span: Span, report: &mut Report) {
+    report
+        .warning(span, "relative-path", "nothing puts this file on the machine: the profile alone goes there")
+        .help("use a named volume, `configs` with `content`, a secret with `as: credential`, or put it into the image");
+}
+
+fn references(service: &Extended, document: &Node, names: &[&str], report: &mut Report) {
+    for (other, span) in texts(service.node.get("depends_on")) {
+        if !names.contains(&other) {
+            let finding = report.error(span, "no-service", format!("there is no service `{}`", shown(other)));
+            match nearest(other, names.iter().copied()) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding.help(format!("the services are {}", names.join(", "))),
+            };
+        }
+    }
+    for (network, span) in texts(service.node.get("networks")) {
+        let there = document.get("networks").and_then(|networks| networks.entry(network));
+        if there.is_none() && network != "default" {
+            undeclared("network", "networks", network, span, document, report);
+        }
+    }
+}
+
+/// The items of a list or the keys of a mapping.
+fn texts(node: Option<&Node>) -> Vec<(&str, Span)> {
+    match node.map(|node| &node.kind) {
+        Some(Kind::Seq(items)) => items.iter().filter_map(|item| Some((item.as_str()?, item.span))).collect(),
+        Some(Kind::Map(entries)) => entries.iter().filter_map(|(key, _)| Some((key.as_str()?, key.span))).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn undeclared(what: &str, key: &str, name: &str, span: Span, document: &Node, report: &mut Report) {
+    let known = document.get(key).map(|node| texts(Some(node))).unwrap_or_default();
+    let message = format!("the {what} `{}` is not declared under `{key}`", shown(name));
+    let finding = report.error(span, "undeclared", message);
+    match nearest(name, known.iter().map(|(name, _)| *name)) {
+        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None => finding.help(format!("add `{key}: {{{}: {{}}}}`", shown(name))),
+    };
+}
