@@ -1,13 +1,12 @@
 //! The command line: one file a command, and what they share.
 
-mod boot;
 mod check;
 mod iso;
 mod render;
 
 use crate::plan::Plan;
 use crate::profile::model::Profile;
-use crate::profile::{self, Input};
+use crate::load::{self, Input, PathOrName};
 use crate::report::Report;
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal;
@@ -36,7 +35,6 @@ enum Command {
     Render(render::Render),
     Check(check::Check),
     Iso(iso::Iso),
-    Boot(boot::Boot),
 }
 
 /// How much the commands say on standard error.
@@ -71,7 +69,7 @@ impl Source {
     /// What the profile stage takes.
     pub fn input(&self) -> Input {
         Input {
-            profile: profile::PathOrName::parse(&self.profile),
+            profile: PathOrName::parse(&self.profile),
             overlays: self.overlays.clone(),
             sets: self.sets.clone(),
             env_file: self.env_file.clone(),
@@ -83,9 +81,9 @@ impl Source {
 const BAD_INPUT: u8 = 2;
 
 /// Loads a profile and tells its findings; `None` means that it has errors.
-pub fn load(input: &Input, verbosity: Verbosity) -> Option<Profile> {
+pub fn load_profile(input: &Input, verbosity: Verbosity) -> Option<Profile> {
     let mut report = Report::default();
-    let profile = profile::load(input, &|name| std::env::var(name).ok(), &mut report);
+    let profile = load::load(input, &|name| std::env::var(name).ok(), &mut report);
     if report.has_errors() || verbosity > Verbosity::Quiet {
         tell(&report);
     }
@@ -94,7 +92,7 @@ pub fn load(input: &Input, verbosity: Verbosity) -> Option<Profile> {
 
 /// Loads a profile and plans its machine; `Err` is the exit code of what was already told.
 pub fn load_plan(source: &Source, verbosity: Verbosity) -> anyhow::Result<Result<(Profile, Plan), ExitCode>> {
-    let Some(profile) = load(&source.input(), verbosity) else { return Ok(Err(ExitCode::from(BAD_INPUT))) };
+    let Some(profile) = load_profile(&source.input(), verbosity) else { return Ok(Err(ExitCode::from(BAD_INPUT))) };
     let plan = crate::plan::plan(&profile)?;
     Ok(Ok((profile, plan)))
 }
@@ -122,7 +120,6 @@ pub fn main() -> ExitCode {
         Command::Render(command) => command.run(verbosity),
         Command::Check(command) => command.run(),
         Command::Iso(command) => command.run(verbosity),
-        Command::Boot(command) => command.run(verbosity),
     };
     result.unwrap_or_else(|error| {
         anstream::eprintln!("error: {error:#}");

@@ -1,7 +1,7 @@
 //! `check`: all findings of a profile at once.
 
 use super::{BAD_INPUT, Source, tell};
-use crate::{deliver, plan, profile, report::Report};
+use crate::{deliver, load, plan, report::Report};
 use anyhow::Result;
 use clap::Args;
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ impl Check {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode> {
         let mut report = Report::default();
-        let profile = profile::load(&self.source.input(), &|name| std::env::var(name).ok(), &mut report);
+        let profile = load::load(&self.source.input(), &|name| std::env::var(name).ok(), &mut report);
         if let Some(profile) = profile.filter(|_| !report.has_errors()) {
             plan::plan(&profile)?;
         }

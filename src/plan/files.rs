@@ -53,7 +53,12 @@ pub fn files(profile: &Profile, stages: &[Stage], packages: &Packages) -> Result
     let plan = machine::plan_json(profile, stages, packages)?;
     files.add("plan", format!("{ETC}/plan.json"), 0o644, format!("{plan}\n"), false);
     if let Some(stack) = &profile.stack {
-        let compose = yaml::emit(&stack.compose);
+        // Merge keys are resolved by now: what top-level extensions held stands where it was used.
+        let mut compose = stack.compose.clone();
+        if let Some(entries) = compose.as_map_mut() {
+            entries.retain(|(key, _)| !key.as_str().is_some_and(|key| key.starts_with("x-")));
+        }
+        let compose = yaml::emit(&compose);
         files.add("stack", format!("/opt/{}/compose.yaml", profile.name), 0o644, compose, false);
     }
     Ok(files.0)

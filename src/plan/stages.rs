@@ -48,7 +48,7 @@ const TABLE: &[(&str, &str, &[&str], u32, When)] = &[
     ("docker",  "Docker",                          &["edge", "access"],                LONG,  always),
     ("secrets", "Secrets",                         &[],                                SHORT, always),
     ("pull",    "Container images",                &["docker", "secrets"],             LONG,  stack),
-    ("harden",  "Hardening",                       &["docker"],                        LONG,  always),
+    ("harden",  "Hardening",                       &["edge"],                          LONG,  always),
     ("tls",     "Certificates",                    &["harden"],                        LONG,  acme),
     ("stack",   "Services",                        &["pull"],                          LONG,  stack),
     ("ready",   "Acceptance test",                 &["secrets", "harden", "tls", "stack"], SHORT, always),

@@ -1,0 +1,46 @@
+# make check: seconds, no network. make test: what README promises. See `make help`.
+SHELL := /bin/bash
+BIN := target/release/julia-bootstrap
+# Several labs can stand side by side: LAB=1 make test
+LAB ?= 0
+REPORTS ?= target/reports
+
+.PHONY: help build check lint boot test test-vm test-debian-12 bench docs lab-down clean
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+build: ## the release binary
+	cargo build --release --locked
+
+check: build ## formatting of the source's rules, unit and integration tests, the size budget; no network
+	cargo clippy --release --locked --all-targets -- -D warnings
+	cargo test --release --locked
+	scripts/size $(BIN)
+
+lint: build ## what is rendered, by the real tools
+	JULIA_BOOTSTRAP=$(BIN) scripts/lint
+
+boot: build ## the reference profile in the container lane, with three power cuts
+	scripts/lab-boot $(LAB) $(BIN) boot julia --engine container --power-cut 3 --timeout 15m --report $(REPORTS)/julia.json
+
+test-debian-12: build ## the base stages on Debian 12 in the container lane
+	scripts/lab-boot $(LAB) $(BIN) boot minimal --engine container --set distribution=debian-12 --until host,access,edge,harden \
+	  --timeout 10m --report $(REPORTS)/debian-12.json
+
+test: check lint boot test-debian-12 ## everything above
+
+test-vm: build ## the minimal profile in QEMU
+	scripts/lab-boot $(LAB) $(BIN) boot minimal --engine qemu --timeout 30m --report $(REPORTS)/minimal-qemu.json
+
+bench: build ## speed, memory and size of render, beside python3
+	scripts/bench $(BIN)
+
+docs: build ## docs/ from its sources
+	scripts/docs $(BIN)
+
+lab-down: ## end the lab's services
+	scripts/lab down --instance $(LAB)
+
+clean: ## what was built
+	cargo clean
