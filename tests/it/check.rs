@@ -1,0 +1,191 @@
+//! Rejects: a bad input and exactly what is said of it.
+
+use crate::support::{KEY, Test};
+
+/// Findings in a profile with these lines after the fifth.
+fn said(more: &str) -> String {
+    Test::new(more).findings()
+}
+
+/// Findings in a profile with these lines in its one service, which begin at line 11.
+fn service(more: &str) -> String {
+    Test::service(more).findings()
+}
+
+macro_rules! rejects {
+    ($( $name:ident: $said:expr => $wanted:literal; )*) => { $(
+        #[test]
+        fn $name() {
+            assert_eq!($said, $wanted);
+        }
+    )* };
+}
+
+rejects! {
+    unknown_field: said("ssh: {max_auth_trys: 3}") =>
+        "5:7 error[unknown-field] unknown field `max_auth_trys` | did you mean `max_auth_tries`?";
+    unknown_field_with_no_near_one: said("fail2ban: {colour: red}") =>
+        "5:12 error[unknown-field] unknown field `colour` | known fields: max_retry, find_time, ban_time, ignore";
+    unknown_section: said("hosts: {}") => "5:1 error[unknown-field] unknown field `hosts` | did you mean `host`?";
+    all_at_once: said("ssh: {port: 0}\nhost: {hostname: A}\nfail2ban: []") =>
+        "5:13 error[invalid-value] 0 is not between 1 and 65535\n\
+         6:18 error[invalid-value] `A` is not a host name | use lower-case letters, digits and inner dashes, at most 63 between dots, 64 in all\n\
+         7:11 error[wrong-type] a mapping is expected here, and this is a list";
+    missing_fields: Test::raw("version: 1\n").findings() =>
+        "1:1 error[missing-field] the field `name` is missing here | add `name: julia`\n\
+         1:1 error[missing-field] the field `distribution` is missing here | add `distribution: debian-13`";
+    compose_version: Test::raw("version: \"3.8\"\nname: t\ndistribution: debian-13\n").findings() =>
+        "1:10 error[invalid-value] `version: 3.8` is Compose's, and this is a profile | begin a profile with `version: 1`, and let it name your Compose file: `compose: compose.yaml`";
+    distribution: Test::raw("version: 1\nname: t\ndistribution: debian13\n").findings() =>
+        "3:15 error[invalid-value] `debian13` is not a supported distribution | did you mean `debian-13`?";
+    not_a_mapping: Test::raw("- a\n").findings() => "1:1 error[wrong-type] a profile is a mapping, and this is a list";
+    duplicate_key: said("ssh: {port: 1, port: 2}") =>
+        "5:16 error[duplicate-key] the key `port` stands here a second time | keep one of the two";
+    quoted_number: said("ssh: {port: \"22\"}") =>
+        "5:13 error[invalid-value] a number is expected here, and this is quoted text | remove the quotes";
+    yes_is_not_true: said("updates: {security: yes}") =>
+        "5:21 error[invalid-value] `yes` is neither true nor false | write `true` or `false`, without quotes";
+    duration_without_unit: said("ssh: {idle_timeout: 10}") =>
+        "5:21 error[invalid-value] `10` is not a duration | add a unit: `10s`, `10m`, `10h` or `10d`";
+    size: said("host: {swap: 2G}") =>
+        "5:14 error[invalid-value] `2G` is not a size | write it as `512MiB` or `2GiB`, at most 1024GiB";
+    time_of_day: said("updates: {reboot: \"24:00\"}") =>
+        "5:19 error[invalid-value] `24:00` is not a time of day | write it as `\"04:30\"`, or `never`";
+    timezone: said("host: {timezone: Sao Paulo}") =>
+        "5:18 error[invalid-value] `Sao Paulo` is not a time zone | write it as `UTC` or `America/Sao_Paulo`";
+    reserved_user: said("ssh: {allow_users: [root]}") =>
+        "5:20 error[invalid-value] `root` is a user or group of the system | choose a name of your own, as `deploy`";
+    reserved_name: Test::raw(&format!("version: 1\nname: systemd-x\ndistribution: debian-13\nadmin: {{ssh_keys: [{KEY}]}}")).findings() =>
+        "2:7 error[invalid-value] `systemd-x` begins like the system's own `systemd` | choose a name of your own";
+    port_without_protocol: said("firewall: {allow: [8883]}") =>
+        "5:20 error[invalid-value] `8883` is not a port with its protocol | write `8883/tcp` or `8883/udp`";
+    host_bits: said("fail2ban: {ignore: [10.0.0.5/8]}") =>
+        "5:21 error[invalid-value] `10.0.0.5/8` has bits set beyond its prefix | write `10.0.0.0/8`";
+    whole_internet: said("domain: a.dev\ntrusted_proxies: [0.0.0.0/0]") =>
+        "6:19 error[invalid-value] `0.0.0.0/0` is every address there is | name the ranges you mean";
+    url_with_login: said("apt: {mirror: \"https://u:p@m.dev/debian\"}") =>
+        "5:15 error[invalid-value] `https://u:p@m.dev/debian` carries a login | take user and password out of the URL";
+    mirror_with_path: said("docker: {registry_mirrors: [\"https://m.dev/v2\"]}") =>
+        "5:29 error[invalid-value] `https://m.dev/v2` has a path, and Docker takes mirrors without one | write scheme, host and port alone";
+    domain_is_url: said("domain: https://a.dev/") =>
+        "5:9 error[invalid-value] `https://a.dev/` is not a domain | write the host name alone, without `https://` and path";
+    wildcard: said("domain: \"*.a.dev\"") =>
+        "5:9 error[invalid-value] `*.a.dev` is a wildcard, which HTTP-01 certificates do not cover | name each host under `aliases`";
+    line_break_in_text: said("docker: {logins: [{registry: r.dev, username: \"a\\nb\", password: P}]}\nsecrets: {P: generate}") =>
+        "5:47 error[invalid-value] `a\u{fffd}b` is not one line of text | write 1 to 500 bytes without line breaks and control characters";
+    not_a_key: said("admin2: {}") => "5:1 error[unknown-field] unknown field `admin2` | did you mean `admin`?";
+    no_compose: Test::raw(&format!("version: 1\nname: t\ndistribution: debian-12\nadmin: {{ssh_keys: [{KEY}]}}\ndocker: {{source: distribution}}")).findings() =>
+        "5:18 error[no-compose] Debian 12 has no Compose v2 among its packages | write `docker: {source: docker}`";
+    unknown_secret: said("docker: {logins: [{registry: r.dev, username: a, password: TOKN}]}\nsecrets: {TOKEN: {env: T}}\n") =>
+        "5:60 error[no-secret] there is no secret `TOKN` | did you mean `TOKEN`?\n\
+         6:24 error[no-variable] the variable `T` is not set | set it in the environment, or give a file with it by --env-file";
+    secret_written_out: said("secrets: {A: hunter2}") =>
+        "5:14 error[invalid-value] a secret is made or fetched, never written in the profile | write `generate`, `{env: VARIABLE}` or `{file: PATH}`";
+    secret_too_short: said("secrets: {A: {generate: 8}}") => "5:25 error[invalid-value] 8 is not between 32 and 1024";
+    secret_two_sources: said("secrets: {A: {generate: 32, env: B}}") =>
+        "5:11 error[secret-source] the secret `A` has more than one source | write one of `generate`, `env` and `file`";
+    secret_name: said("secrets: {a.b: generate}") =>
+        "5:11 error[secret-name] `a.b` is not a variable's name, so it cannot stand in `.env` | use letters, digits and `_`, or add `as: credential` to make it a file";
+    secret_steers_compose: said("secrets: {COMPOSE_FILE: generate}") =>
+        "5:11 error[secret-name] `COMPOSE_FILE` steers Compose or the shell itself | choose another name and pass it on under `environment`";
+    not_a_certificate: said("tls: {ca: \"x\"}") =>
+        "5:11 error[certificate] these are not PEM certificates: there is text outside `-----BEGIN CERTIFICATE-----` and `-----END CERTIFICATE-----` | in YAML, write them as a block: `ca: |` and the lines indented below";
+
+    published_to_everybody: service("ports: [\"8080:80\"]") =>
+        "11:13 error[published-port] `a` publishes port 8080 to everybody, past the firewall | write `127.0.0.1:8080:80`; or, if it must be public, list `8080/tcp` under `x-bootstrap.public_ports`";
+    published_long_and_v6: service("ports: [{target: 80, published: 81}, \"[::]:82:82/udp\"]") =>
+        "11:13 error[published-port] `a` publishes port 81 to everybody, past the firewall | write `127.0.0.1:81:80`; or, if it must be public, list `81/tcp` under `x-bootstrap.public_ports`\n\
+         11:42 error[published-port] `a` publishes port 82 to everybody, past the firewall | write `127.0.0.1:82:82/udp`; or, if it must be public, list `82/udp` under `x-bootstrap.public_ports`";
+    published_anywhere: service("ports: [3000]") =>
+        "11:13 error[published-port] `a` publishes its port 3000 to everybody, on a port that Docker chooses | remove it: services reach each other without, and a route publishes on 127.0.0.1";
+    published_on_a_variable: service("ports: [\"${P:-80}:80\"]") =>
+        "11:13 error[published-port] where this port is published hangs on a variable | write it as `127.0.0.1:8080:80`, or let a route publish it";
+    public_but_ssh: service("ports: [\"22:22\"]\nx-bootstrap: {public_ports: [\"22/tcp\"]}") =>
+        "11:13 error[port-conflict] port 22 belongs to the machine itself | lead a route to the service instead\n\
+         12:34 error[port-conflict] port 22 belongs to the machine itself | lead a route to the service instead";
+    public_not_published: service("x-bootstrap: {public_ports: [\"8883/tcp\"]}") =>
+        "11:34 warning[unused] `8883/tcp` may be public, but the service does not publish it | add `ports: [\"8883:8883\"]`, or remove it";
+    extension_field: service("x-bootstrap: {rout: {path: /, port: 1}}") =>
+        "11:19 error[unknown-field] unknown field `rout` | did you mean `route`?";
+    route_path: service("x-bootstrap: {route: {path: /webhook, port: 1}}") =>
+        "11:33 error[invalid-value] `/webhook` does not end with `/` | write `/webhook/`";
+    route_twice: service("x-bootstrap: {routes: [{path: /, port: 1}, {path: /, port: 2}]}") =>
+        "11:48 error[route-conflict] the path `/` leads to `a` already | give each path once for each host";
+    route_port_missing: service("x-bootstrap: {route: {path: /}}") =>
+        "11:26 error[missing-field] the field `port` is missing here | add `port: 8000`";
+    route_to_another_port: service("expose: [8000]\nx-bootstrap: {route: {port: 8001}}") =>
+        "12:26 warning[unknown-port] the route leads to port 8001, which the service `a` does not name | name the port that the process in the container listens on";
+    health_without_route: service("x-bootstrap: {health: /health}") =>
+        "11:27 error[health-route] a health path is asked through a route, and there is none | add a route, or use Compose's `healthcheck` alone";
+    source_without_reference: service("x-bootstrap: {source: {git: \"https://g.dev/a.git\"}}") =>
+        "11:27 error[git-reference] neither `branch` nor `tag` is written | say what to build: `branch: main` or `tag: v1.0.0`";
+    git_option: service("x-bootstrap: {source: {git: \"--upload-pack=x\", branch: main}}") =>
+        "11:33 error[invalid-value] `--upload-pack=x` is not a git URL | write `git@host:owner/project.git`, `ssh://…` or `https://…`";
+    variable: service("environment: {A: \"${TOKN}\"}").replace("t.dev", "") =>
+        "11:22 warning[unset-variable] `${TOKN}` is neither a secret nor has a default, so it is empty | add `TOKN` to `secrets`, write a default as `${TOKN:-value}`, or `$$TOKN` for the text itself";
+    near_variable: Test::service("environment: {A: \"${TOKN}\", B: $TOKEN}").set("secrets.TOKEN=generate").findings() =>
+        "11:22 warning[unset-variable] `${TOKN}` is neither a secret nor has a default, so it is empty | did you mean `${TOKEN}`?";
+    relative_mount: service("volumes: [\"./conf:/etc/conf\"]") =>
+        "11:15 warning[relative-path] nothing puts this file on the machine: the profile alone goes there | use a named volume, `configs` with `content`, a secret with `as: credential`, or put it into the image";
+    docker_socket: service("volumes: [\"/var/run/docker.sock:/var/run/docker.sock\"]") =>
+        "11:15 warning[docker-socket] with Docker's socket `a` is root on the machine | put a read-only socket proxy between them";
+    undeclared_volume: service("volumes: [\"data:/data\"]") =>
+        "11:15 error[undeclared] the volume `data` is not declared under `volumes` | add `volumes: {data: {}}`";
+    unknown_dependency: service("depends_on: {b: {condition: service_healthy}}") =>
+        "11:18 error[no-service] there is no service `b` | did you mean `a`?";
+    privileged: service("privileged: true\nnetwork_mode: host") =>
+        "11:17 warning[privileged] `a` is privileged: it can do anything to the machine | name the capabilities or devices it needs: `cap_add`, `devices`\n\
+         12:19 warning[host-network] `a` shares the machine's network: it reaches what listens on 127.0.0.1 and the metadata service | use a network of the stack; routes publish on 127.0.0.1";
+    bare_service: said("services:\n  b: {image: redis}\n") =>
+        "6:3 warning[no-healthcheck] nothing asks whether `b` is well | add Compose's `healthcheck`; deploys and alerts wait for it\n\
+         6:3 warning[no-restart] `b` stays down when it dies | add `restart: unless-stopped`\n\
+         6:14 warning[unpinned-image] `redis` names no version | add a tag, or better a digest: what runs tomorrow should be what was tried today";
+    no_image: said("services: {b: {restart: always, healthcheck: {test: x}}}") =>
+        "5:12 error[no-image] the service `b` has neither an image nor a source | add `image: …`, or `x-bootstrap: {source: {git: …, branch: main}}`";
+    route_without_domain: said("services: {b: {image: \"x:1\", restart: always, healthcheck: {test: x}, x-bootstrap: {route: {port: 1}}}}") =>
+        "5:93 error[no-domain] the service `b` has a route, and the profile has no domain | add `domain: …`, or take the route out";
+    compose_and_services: Test::new("compose: c.yaml\nvolumes: {a: }\nservices: {}\n").file("c.yaml", "services: {}\n").findings() =>
+        "7:1 error[conflict] `services` stands here beside `compose` | move it into the Compose file, or take `compose` out";
+    compose_is_missing: said("compose: c.yaml").replace(|c: char| c == '/', "").split("c.yaml").last().unwrap_or_default() =>
+        " cannot be used | the path is relative to the file that names it";
+    set_without_value: Test::new("").set("ssh.port").findings() =>
+        "1:1 error[set] --set takes `path=value` | as in `--set host.hostname=web1`";
+    set_bad_value: Test::new("").set("ssh.port=0").findings() => "1:10 error[invalid-value] 0 is not between 1 and 65535";
+    set_unknown: Test::new("").set("ssh.prt=22").findings() =>
+        "1:1 error[unknown-field] unknown field `prt` | did you mean `port`?";
+    env_file_line: Test::new("").env_file("A=1\nnonsense\n").findings() =>
+        "2:1 error[env-file] this line is not NAME=value | write NAME=value, with quotes around values that have spaces";
+    no_key: Test::raw("version: 1\nname: t\ndistribution: debian-13\n").findings() =>
+        "1:1 warning[placeholder] no SSH key is written, so nobody can log in | add the line of your `.pub` file under `admin.ssh_keys`";
+    embedded_secret: Test::service("environment: {T: $T}").set("secrets.T={env: E}").env("E", "v").findings() =>
+        "1:9 warning[embedded-secret] `T` is embedded in user-data, which the provider keeps and the machine's metadata service shows | use `generate` where the machine may choose the value; rotate this one if it is ever exposed";
+    unused_secret: said("secrets: {A: generate}") =>
+        "5:11 warning[unused] nothing uses the secret `A` | pass it to a service, as `environment: {A: ${A}}`, or remove it";
+}
+
+/// What is said of a list with this one key in it.
+fn key(text: &str) -> String {
+    Test::raw("version: 1\nname: t\ndistribution: debian-13\n").set(&format!("admin.ssh_keys=[{}]", serde_json::json!(text))).findings()
+}
+
+#[test]
+fn keys_are_checked_as_keys() {
+    for (bad, wanted) in [
+        ("ssh-ed25519 AAAA", "error[ssh-key] `ssh-ed25519 AAAA` is not an OpenSSH public key"),
+        ("ssh-ed25519", "is not an OpenSSH public key"),
+        (&format!("{KEY}\n"), "an SSH key is one line without line breaks"),
+        (&format!("command=\"x\" {KEY}"), "is not an OpenSSH public key"),
+        (&KEY.replace("IEF75", "IEF7"), "is not an OpenSSH public key"),
+    ] {
+        assert!(key(bad).contains(wanted), "{bad}: {}", key(bad));
+    }
+}
+
+#[test]
+fn a_private_key_is_refused_and_never_shown() {
+    let private = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk\n-----END OPENSSH PRIVATE KEY-----\n";
+    let loaded = Test::new("").set(&format!("admin.ssh_keys=[{}]", serde_json::json!(private))).load();
+    let shown = loaded.report.render_human(false, 200);
+    assert!(shown.contains("PRIVATE key") && !shown.contains("b3BlbnNzaC1rZXk"), "{shown}");
+    assert!(!loaded.report.to_json().to_string().contains("b3BlbnNzaC1rZXk"));
+}

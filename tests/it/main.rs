@@ -1,0 +1,8 @@
+//! The one integration-test binary: a file a feature.
+
+mod check;
+mod profile;
+mod profiles;
+mod render;
+mod support;
+mod yaml;

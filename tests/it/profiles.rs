@@ -1,0 +1,123 @@
+//! The profiles in `profiles/`: they pass, say what is still to do, and Compose takes their stacks.
+
+use crate::support::{KEY, line};
+use julia_bootstrap::profile::model::Profile;
+use julia_bootstrap::profile::{self, Input, PathOrName, embedded, embedded_names};
+use julia_bootstrap::report::Report;
+use julia_bootstrap::yaml;
+use std::process::Command;
+
+fn load(name: &str, sets: &[&str]) -> (Profile, Report) {
+    let sets = sets.iter().map(|set| (*set).to_owned()).collect();
+    let input = Input { profile: PathOrName::parse(name), overlays: vec![], sets, env_file: None };
+    let mut report = Report::new();
+    let profile = profile::load(&input, &|_| None, &mut report);
+    (profile.unwrap_or_else(|| panic!("{name}:\n{}", report.render_human(false, 100))), report)
+}
+
+fn codes(report: &Report) -> Vec<&str> {
+    report.findings().iter().map(|finding| finding.code).collect()
+}
+
+#[test]
+fn there_are_three_profiles_at_least() {
+    let names: Vec<_> = embedded_names().collect();
+    for name in ["julia", "minimal", "reference"] {
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+    }
+}
+
+#[test]
+fn every_profile_loads() {
+    for name in embedded_names() {
+        load(name, &[]);
+    }
+}
+
+#[test]
+fn what_is_left_to_do_is_all_that_is_found() {
+    let (_, report) = load("minimal", &[]);
+    assert_eq!(codes(&report), ["placeholder"]);
+    let key = format!("admin.ssh_keys=[\"{KEY}\"]");
+    let (_, report) = load("minimal", &[&key]);
+    assert_eq!(codes(&report), [""; 0]);
+    let (_, report) = load("julia", &[]);
+    assert!(codes(&report).iter().all(|code| *code == "placeholder"), "{}", report.render_human(false, 100));
+    let image = |service: &str| format!("services.{service}.image=ghcr.io/me/agent:1.0.0");
+    let (api, worker, scheduler) = (image("julia-api"), image("julia-worker"), image("julia-scheduler"));
+    let sets = [&key, "domain=julia.team.dev", "tls.email=ops@team.dev", &api, &worker, &scheduler];
+    let (_, report) = load("julia", &sets);
+    assert_eq!(codes(&report), [""; 0]);
+}
+
+#[test]
+fn the_stack_has_fixed_names_loopback_ports_and_no_root() {
+    let (profile, _) = load("julia", &[]);
+    let stack = profile.stack.expect("a stack");
+    let routes: Vec<_> = stack.services[0].routes.iter().map(|r| (r.path.as_str(), r.loopback_port, r.rate_limit)).collect();
+    assert_eq!(routes[0].0, "/");
+    assert_eq!(routes[0].2.map(|limit| (limit.per_second, limit.burst)), Some((10, 20)));
+    assert_eq!((routes[1].0, routes[1].2), ("/webhook/", None));
+    assert_eq!(routes[0].1, routes[1].1);
+    let text = yaml::emit(&stack.compose);
+    for part in ["name: \"julia-redis-data\"", "name: \"julia-postgres-data\"", "name: \"julia-network\"", "\"127.0.0.1:8000:8000\""] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    assert!(!text.contains("x-bootstrap"));
+    for (_, service) in stack.compose.get("services").and_then(yaml::Node::as_map).expect("services") {
+        let user = service.get("user").and_then(yaml::Node::as_str).expect("a user");
+        assert!(!user.starts_with('0'));
+        for key in ["restart", "healthcheck", "logging", "mem_limit", "cap_drop", "read_only"] {
+            assert!(service.get(key).is_some(), "{key} is missing");
+        }
+    }
+}
+
+#[test]
+fn the_reference_mentions_every_option() {
+    let text = embedded("reference").expect("embedded");
+    for field in profile::docs() {
+        let key = field.path.rsplit('.').next().unwrap_or_default();
+        assert!(text.contains(&format!("{key}:")), "{} is not in reference.yaml", field.path);
+    }
+    let markdown = profile::markdown();
+    assert!(profile::docs().iter().all(|field| markdown.contains(&field.path)));
+}
+
+#[test]
+fn a_name_that_is_not_embedded_is_answered_with_the_near_one() {
+    let input = Input { profile: PathOrName::parse("minimla"), overlays: vec![], sets: vec![], env_file: None };
+    let mut report = Report::new();
+    assert!(profile::load(&input, &|_| None, &mut report).is_none());
+    assert_eq!(
+        line(&report.findings()[0], &report),
+        "- error[no-profile] there is no embedded profile `minimla` | did you mean `minimal`?"
+    );
+}
+
+/// Asks the real client where there is one: `docker compose`, or the program that `COMPOSE` names.
+#[test]
+fn compose_takes_every_stack() {
+    let program = std::env::var("COMPOSE").unwrap_or_else(|_| "docker compose".into());
+    let words: Vec<&str> = program.split(' ').collect();
+    let client = || {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
+        command
+    };
+    if !client().arg("version").output().is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: there is no Compose client here");
+        return;
+    }
+    for name in embedded_names() {
+        let (profile, _) = load(name, &[]);
+        let Some(stack) = profile.stack else { continue };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let env: String = profile.secrets.iter().map(|secret| format!("{}=x\n", secret.name.replace('-', "_"))).collect();
+        std::fs::write(folder.path().join("compose.yaml"), yaml::emit(&stack.compose)).expect("writing");
+        std::fs::write(folder.path().join(".env"), env).expect("writing");
+        let output = client().args(["config", "--quiet"]).current_dir(folder.path()).output().expect("running Compose");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{name}: {said}");
+    }
+}

@@ -1,0 +1,113 @@
+//! A profile written in a test, and what is found in it.
+
+use julia_bootstrap::profile::model::Profile;
+use julia_bootstrap::profile::{Input, PathOrName, load};
+use julia_bootstrap::report::{Finding, Report};
+use std::path::PathBuf;
+
+/// A key that a test profile may carry.
+pub const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEF75iVgjWgDe6WyZ2s7mKUKdMisr0er1yihkWm1IFjg me@laptop";
+
+/// Builds a profile in a folder of its own.
+pub struct Test {
+    folder: tempfile::TempDir,
+    input: Input,
+    env: Vec<(String, String)>,
+}
+
+/// What loading gave.
+pub struct Loaded {
+    pub profile: Option<Profile>,
+    pub report: Report,
+}
+
+impl Test {
+    /// A profile of exactly this text.
+    pub fn raw(text: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("p.yaml");
+        std::fs::write(&path, text).expect("writing the profile");
+        let input = Input { profile: PathOrName::Path(path), overlays: vec![], sets: vec![], env_file: None };
+        Self { folder, input, env: vec![] }
+    }
+
+    /// A good profile without a stack, and more lines after it.
+    pub fn new(more: &str) -> Self {
+        Self::raw(&format!("version: 1\nname: t\ndistribution: debian-13\nadmin: {{ssh_keys: [\"{KEY}\"]}}\n{more}"))
+    }
+
+    /// A good profile with one good service `a`, and more lines in that service.
+    pub fn service(more: &str) -> Self {
+        let service = "domain: t.dev\nservices:\n  a:\n    image: x:1\n    restart: always\n    healthcheck: {test: \"true\"}\n";
+        let more: String = more.lines().map(|line| format!("    {line}\n")).collect();
+        Self::new(&format!("{service}{more}"))
+    }
+
+    /// Adds a file beside the profile.
+    pub fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        std::fs::write(self.folder.path().join(name), content).expect("writing a file");
+        self
+    }
+
+    /// Lays a file over the profile.
+    pub fn overlay(self, text: &str) -> Self {
+        let name = format!("overlay{}.yaml", self.input.overlays.len());
+        let mut test = self.file(&name, text);
+        let path = test.path(&name);
+        test.input.overlays.push(path);
+        test
+    }
+
+    /// Adds `--set`.
+    pub fn set(mut self, set: &str) -> Self {
+        self.input.sets.push(set.to_owned());
+        self
+    }
+
+    /// Sets a variable of the environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Gives an env file.
+    pub fn env_file(self, text: &str) -> Self {
+        let mut test = self.file("test.env", text);
+        test.input.env_file = Some(test.path("test.env"));
+        test
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Loads it.
+    pub fn load(&self) -> Loaded {
+        let mut report = Report::new();
+        let env = |name: &str| self.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let profile = load(&self.input, &env, &mut report);
+        Loaded { profile, report }
+    }
+
+    /// The profile, which must be without any finding.
+    pub fn clean(&self) -> Profile {
+        let loaded = self.load();
+        assert!(loaded.report.findings().is_empty(), "{}", loaded.report.render_human(false, 100));
+        loaded.profile.expect("no findings, so there is a profile")
+    }
+
+    /// All findings, one a line: `line:column severity[code] message | help`.
+    pub fn findings(&self) -> String {
+        let loaded = self.load();
+        assert_eq!(loaded.profile.is_none(), loaded.report.has_errors(), "a profile comes without errors, and only then");
+        loaded.report.findings().iter().map(|finding| line(finding, &loaded.report)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// One finding in one line.
+pub fn line(finding: &Finding, report: &Report) -> String {
+    let place = finding.span.and_then(|span| report.sources.position(span));
+    let place = place.map_or("-".to_owned(), |(_, line, column)| format!("{line}:{column}"));
+    let help = finding.help.as_ref().map(|help| format!(" | {help}")).unwrap_or_default();
+    format!("{place} {}[{}] {}{help}", finding.severity.name(), finding.code, finding.message)
+}
