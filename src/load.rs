@@ -50,7 +50,7 @@ pub fn load(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &mut Re
 fn load_unsorted(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Option<Profile> {
     let mut root = read_profile(&input.profile, report)?;
     for path in &input.overlays {
-        let overlay = read_file(path, report).and_then(|source| yaml::parse(report, source));
+        let overlay = read_file(path, None, report).and_then(|source| yaml::parse(report, source));
         if let Some(overlay) = overlay.filter(|overlay| is_mapping(overlay, "an overlay", report)) {
             yaml::merge(&mut root, overlay, report);
         }
@@ -68,7 +68,7 @@ fn load_unsorted(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &m
 
 fn read_profile(profile: &PathOrName, report: &mut Report) -> Option<Node> {
     let source = match profile {
-        PathOrName::Path(path) => read_file(path, report)?,
+        PathOrName::Path(path) => read_file(path, None, report)?,
         PathOrName::Name(name) => match embedded(name) {
             Some(text) => report.sources.add(format!("{name} (embedded)"), text),
             None => {
@@ -95,8 +95,8 @@ fn is_mapping(node: &Node, what: &str, report: &mut Report) -> bool {
     mapping
 }
 
-/// Reads a file as a source; what it names is relative to its folder.
-pub(crate) fn read_file(path: &Path, report: &mut Report) -> Option<SourceId> {
+/// Reads a file as a source; what it names is relative to its folder. `named` is where the profile names it.
+pub(crate) fn read_file(path: &Path, named: Option<Span>, report: &mut Report) -> Option<SourceId> {
     let name = path.display().to_string();
     match std::fs::read(path) {
         Ok(bytes) => {
@@ -107,7 +107,7 @@ pub(crate) fn read_file(path: &Path, report: &mut Report) -> Option<SourceId> {
         }
         Err(error) => {
             report
-                .error(None, "unreadable", format!("{name} cannot be read: {error}"))
+                .error(named, "unreadable", format!("{name} cannot be read: {error}"))
                 .help("check the path and its permissions");
             None
         }

@@ -17,7 +17,7 @@ pub fn validate(resolved: &Resolved, root: &Node, report: &mut Report) {
     if let Some(document) = &resolved.compose {
         services::check(resolved, document, report);
         published::check(resolved, report);
-        variables::check(resolved, document, report);
+        variables::check(resolved, root, document, report);
     }
 }
 
@@ -35,6 +35,12 @@ fn at(root: &Node, path: &[&str]) -> Span {
         }
     }
     span
+}
+
+/// Every secret that is written, those with findings included.
+fn secret_names(root: &Node) -> impl Iterator<Item = &str> {
+    let entries = root.get("secrets").and_then(Node::as_map).unwrap_or_default();
+    entries.iter().filter_map(|(key, _)| key.as_str())
 }
 
 /// True for names that the documentation uses and nobody owns.

@@ -39,11 +39,7 @@ pub fn document(written: &Written, root: &Node, report: &mut Report) -> Option<N
             .help("move it into the Compose file, or take `compose` out");
     }
     let path = beside(file, report)?;
-    let Some(source) = read_file(&path, report) else {
-        let message = format!("the Compose file {} cannot be used", path.display());
-        report.error(file.span, "unreadable", message).help("the path is relative to the file that names it");
-        return None;
-    };
+    let source = read_file(&path, Some(file.span), report)?;
     let document = yaml::parse(report, source)?;
     if document.as_map().is_none() {
         Reader { report }.wrong_type(&document, "a Compose file, which is a mapping,");

@@ -16,7 +16,8 @@ pub(super) fn check(resolved: &Resolved, root: &Node, report: &mut Report) {
 
 fn keys(resolved: &Resolved, root: &Node, report: &mut Report) {
     let keys = &resolved.profile.admin.ssh_keys;
-    if keys.is_empty() {
+    let written = root.get("admin").and_then(|admin| admin.get("ssh_keys")).and_then(Node::as_seq).unwrap_or_default();
+    if keys.is_empty() && written.is_empty() {
         report
             .warning(at(root, &["admin", "ssh_keys"]), "placeholder", "no SSH key is written, so nobody can log in")
             .help("add the line of your `.pub` file under `admin.ssh_keys`");
@@ -24,8 +25,7 @@ fn keys(resolved: &Resolved, root: &Node, report: &mut Report) {
     let body = |key: &str| key.split(' ').take(2).collect::<Vec<_>>().join(" ");
     for (index, key) in keys.iter().enumerate() {
         if keys[..index].iter().any(|earlier| body(earlier) == body(key)) {
-            let span = root.get("admin").and_then(|a| a.get("ssh_keys")).and_then(Node::as_seq);
-            let span = span.and_then(|items| items.get(index)).map(|item| item.span);
+            let span = written.get(index).map(|item| item.span);
             report.warning(span, "duplicate", "this SSH key stands here a second time").help("remove one");
         }
     }
@@ -57,20 +57,20 @@ fn docker(resolved: &Resolved, root: &Node, report: &mut Report) {
     let logins = root.get("docker").and_then(|docker| docker.get("logins")).and_then(Node::as_seq).unwrap_or_default();
     for login in logins {
         if let Some(password) = login.get("password") {
-            secret_exists(resolved, password.as_str().unwrap_or_default(), password.span, report);
+            secret_exists(root, password.as_str().unwrap_or_default(), password.span, report);
         }
     }
     for service in &resolved.services {
         if let Some(source) = &service.source
             && let Some(key) = &source.value.deploy_key
         {
-            secret_exists(resolved, key, source.span, report);
+            secret_exists(root, key, source.span, report);
         }
     }
 }
 
-fn secret_exists(resolved: &Resolved, name: &str, span: Span, report: &mut Report) {
-    let names = || resolved.profile.secrets.iter().map(|secret| secret.name.as_str());
+fn secret_exists(root: &Node, name: &str, span: Span, report: &mut Report) {
+    let names = || super::secret_names(root);
     if names().any(|known| known == name) {
         return;
     }
@@ -111,7 +111,7 @@ fn secrets(resolved: &Resolved, root: &Node, report: &mut Report) {
         let login = resolved.profile.docker.logins.iter().any(|login| login.password == *name);
         let keys = resolved.services.iter().filter_map(|service| service.source.as_ref()?.value.deploy_key.as_ref());
         let needed = login || whole_file || keys.into_iter().any(|key| key == name);
-        if !needed && !text.contains(name.as_str()) && secret.place == SecretPlace::Env {
+        if !report.has_errors() && !needed && !text.contains(name.as_str()) && secret.place == SecretPlace::Env {
             report
                 .warning(span, "unused", format!("nothing uses the secret `{name}`"))
                 .help(format!("pass it to a service, as `environment: {{{name}: ${{{name}}}}}`, or remove it"));

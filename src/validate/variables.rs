@@ -6,10 +6,10 @@ use crate::report::Report;
 use crate::resolve::Resolved;
 use crate::yaml::{Kind, Node};
 
-pub(super) fn check(resolved: &Resolved, document: &Node, report: &mut Report) {
+pub(super) fn check(resolved: &Resolved, root: &Node, document: &Node, report: &mut Report) {
     let secrets = &resolved.profile.secrets;
-    let known: Vec<&str> =
-        secrets.iter().filter(|s| s.place == SecretPlace::Env).map(|secret| secret.name.as_str()).collect();
+    let file = |name: &str| secrets.iter().any(|s| s.name == name && s.place != SecretPlace::Env);
+    let known: Vec<&str> = super::secret_names(root).filter(|name| !file(name)).collect();
     for (key, value) in document.as_map().unwrap_or_default() {
         if !key.as_str().is_some_and(|key| key.starts_with("x-")) {
             walk(value, &known, report);

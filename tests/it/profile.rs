@@ -54,8 +54,6 @@ fn secrets_come_from_everywhere() {
     let test = Test::service("environment: {A: $A, B: $B, C: $C, D: $D}")
         .set("secrets={A: generate, B: {generate: 64}, C: {env: CV}, D: {env: DV}, k.json: {file: k.json, as: credential}}")
         .set("tls.acme=false");
-    let folder = std::env::temp_dir();
-    let _ = folder;
     let loaded = test.env("CV", "from the environment").env("DV", "shadowed").env_file("DV='from $the file'\n").load();
     assert!(loaded.report.render_human(false, 80).contains("k.json cannot be read"));
     let test = Test::service("environment: {C: $C, D: $D}")
