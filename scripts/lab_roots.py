@@ -11,7 +11,7 @@ SUITES = {"debian-13": "trixie", "debian-12": "bookworm"}
 # What a provider's Debian image brings along. No Docker, no ufw, no nginx: installing those is the first boot's work.
 CLOUD_PACKAGES = """systemd systemd-sysv libpam-systemd dbus cloud-init openssh-server sudo python3 ca-certificates iproute2 nftables
 procps iputils-ping less kmod udev netbase tzdata locales curl wget cron unattended-upgrades""".split()
-QEMU_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools", "netplan.io", "e2fsprogs", "systemd-timesyncd"]
+QEMU_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools", "netplan.io", "e2fsprogs", "systemd-timesyncd", "systemd-resolved"]
 DISK_SIZE = "12G"
 
 
@@ -35,6 +35,7 @@ def generalise(root, suite):
     for path in [*root.glob("etc/ssh/ssh_host_*"), root / "var/lib/dbus/machine-id", root / "etc/resolv.conf", root / "etc/hostname"]:
         path.unlink(missing_ok=True)
     (root / "etc/machine-id").write_text("")
+    (root / "etc/default/locale").write_text("LANG=C.UTF-8\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
     run("systemctl", f"--root={root}", "enable", "systemd-networkd.service")
 
@@ -61,6 +62,7 @@ def qemu(distribution, work, mirror):
     suite, root = SUITES[distribution], work / "root"
     debootstrap(suite, CLOUD_PACKAGES + QEMU_PACKAGES, root, mirror)
     generalise(root, suite)
+    (root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
     (root / "etc/fstab").write_text("LABEL=root / ext4 defaults,errors=remount-ro 0 1\n")
     disk = work / f"{suite}.qcow2"
     kernels = sorted(root.glob("boot/vmlinuz-*"))
