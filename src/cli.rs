@@ -1,6 +1,7 @@
 //! The command line: one file a command, and what they share.
 
 mod check;
+mod docs;
 mod iso;
 mod render;
 
@@ -35,6 +36,8 @@ enum Command {
     Render(render::Render),
     Check(check::Check),
     Iso(iso::Iso),
+    #[command(hide = true)]
+    Docs(docs::Docs),
 }
 
 /// How much the commands say on standard error.
@@ -120,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Render(command) => command.run(verbosity),
         Command::Check(command) => command.run(),
         Command::Iso(command) => command.run(verbosity),
+        Command::Docs(command) => command.run(),
     };
     result.unwrap_or_else(|error| {
         anstream::eprintln!("error: {error:#}");

@@ -8,10 +8,11 @@ const PYTHON: &[u8; 85] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 const AVOIDED: &[u8] = b"${}%&`<";
 const INSTEAD: &[u8] = b".,/:[]\"";
 
-/// The argument of Python's `str.translate` that restores Python's alphabet.
+/// The argument of Python's `str.translate` that restores Python's alphabet, by numbers: as text it
+/// would hold the very characters that are avoided.
 pub fn python_table() -> String {
-    let (from, to) = (String::from_utf8_lossy(INSTEAD), String::from_utf8_lossy(AVOIDED));
-    format!("str.maketrans('{from}','{to}')")
+    let pairs: Vec<_> = INSTEAD.iter().zip(AVOIDED).map(|(from, to)| format!("{from}:{to}")).collect();
+    format!("{{{}}}", pairs.join(","))
 }
 
 /// Encodes `data`, five characters for four bytes.

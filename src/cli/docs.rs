@@ -1,0 +1,76 @@
+//! `docs` (hidden): the reference pages, made from what they describe.
+
+use super::BAD_INPUT;
+use crate::load::{self, Input, PathOrName};
+use crate::{deliver, plan, profile, report::Report};
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use std::process::ExitCode;
+
+/// Print a reference page as Markdown.
+#[derive(Args)]
+pub struct Docs {
+    page: Page,
+    /// The profile whose machine is described.
+    #[arg(default_value = "minimal")]
+    profile: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Page {
+    /// Every field of a profile.
+    Profile,
+    /// What lies on the machine of a profile.
+    Machine,
+}
+
+impl Docs {
+    /// Runs the command.
+    pub fn run(self) -> Result<ExitCode> {
+        let text = match self.page {
+            Page::Profile => profile::markdown(),
+            Page::Machine => match machine(&self.profile)? {
+                Some(text) => text,
+                None => return Ok(ExitCode::from(BAD_INPUT)),
+            },
+        };
+        deliver::stdout(text.as_bytes())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The page on the machine of the profile `name`.
+fn machine(name: &str) -> Result<Option<String>> {
+    let input = Input { profile: PathOrName::parse(name), overlays: Vec::new(), sets: Vec::new(), env_file: None };
+    let Some(loaded) = load::load(&input, &|_| None, &mut Report::default()) else { return Ok(None) };
+    let plan = plan::plan(&loaded)?;
+    let mut text = format!(
+        "# What lies on the machine\n\nMade from the plan of a profile called `{name}`, by `make docs`. Every file belongs to root.\n\n## Stages\n\n\
+         A stage is the unit `{name}-<stage>.service`. It runs until it succeeds, again at every boot until then; what is done is \
+         remembered in `/var/lib/julia-bootstrap/done/`.\n\n| Stage | What people read | After | One attempt may take | At every boot |\n|---|---|---|---|---|\n"
+    );
+    for stage in &plan.stages {
+        let after = if stage.after.is_empty() { "–".to_owned() } else { stage.after.join(", ") };
+        let again = if stage.every_boot { "yes" } else { "" };
+        text += &format!("| `{}` | {} | {after} | {} s | {again} |\n", stage.name, stage.title, stage.timeout_seconds);
+    }
+    text += "\n## Open ports\n\n";
+    for rule in &plan.ports {
+        text += &format!("- {}/{}\n", rule.port, rule.protocol.name());
+    }
+    text += "\n## Packages\n\n";
+    text += &format!("{}\n", plan.packages.join(", "));
+    text += "\n## Files\n\n| Path | Mode | Part |\n|---|---|---|\n";
+    for file in &plan.files {
+        text += &format!("| `{}` | {:04o} | {} |\n", file.path, file.mode, file.section);
+    }
+    text += "\n## Made on the machine\n\n| Path | What it is |\n|---|---|\n";
+    for secret in &plan.secrets {
+        text += &format!("| `{}` | holds `{}` |\n", secret.path, secret.name);
+    }
+    text += "| `/run/julia-bootstrap/status.json` | state of the machine and of each stage |\n\
+             | `/run/julia-bootstrap/www/index.html` | the page that visitors see meanwhile |\n\
+             | `/var/lib/julia-bootstrap/bundle` | SHA-256 of the payload the machine was made from |\n\
+             | `/var/lib/julia-bootstrap/set-aside/` | volumes of a first start that a power cut caught |\n";
+    Ok(Some(text))
+}
