@@ -92,11 +92,16 @@ def namespace(name, device, bridge, mac=None):
     run("ip", "-n", name, "link", "set", "lo", "up")
 
 
+def remove(name):
+    """Takes a namespace away; its cable first, for the kernel takes a namespace apart only some time after it was deleted."""
+    run("ip", "link", "delete", f"{name}v", check=False)
+    run("ip", "netns", "delete", name, check=False)
+
+
 def fresh(net):
     """A new namespace for the container guest. A killed guest leaves its firewall rules and bridges in the old one, where they
     would make a firewall that never loaded look as if it had."""
-    run("ip", "netns", "delete", net["netns"], check=False)
-    run("ip", "link", "delete", f"{net['netns']}v", check=False)
+    remove(net["netns"])
     namespace(net["netns"], "host0", net["bridge"], net["mac_guest"])
 
 
@@ -104,7 +109,7 @@ def down(net):
     """Takes away what `up` made."""
     run("nft", "delete", "table", "inet", net["table"], check=False)
     for name in (net["netns"], net["netns_vm"]):
-        run("ip", "netns", "delete", name, check=False)
+        remove(name)
     run("ip", "link", "delete", net["bridge"], check=False)
 
 
