@@ -9,12 +9,12 @@ mod service;
 pub use ports::{Published, published};
 pub use service::Extended;
 
+use crate::profile::Certificates;
 use crate::profile::model::*;
 use crate::profile::quantity::Proxies;
 use crate::profile::reader::{Reader, Spanned};
 use crate::profile::text::FilePath;
 use crate::profile::written::Written;
-use crate::profile::Certificates;
 use crate::report::{Report, Span};
 use crate::yaml::Node;
 use std::path::PathBuf;

@@ -345,7 +345,8 @@ impl Value for SecretWritten {
         }
         let fields = SecretFields::read(node, reader)?;
         let written = |name: &str| node.get(name).is_some_and(|value| !value.is_null());
-        let read = [("generate", fields.generate.is_some()), ("env", fields.env.is_some()), ("file", fields.file.is_some())];
+        let read =
+            [("generate", fields.generate.is_some()), ("env", fields.env.is_some()), ("file", fields.file.is_some())];
         let all = read.iter().all(|(name, read)| *read == written(name));
         all.then_some(Self(fields))
     }

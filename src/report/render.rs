@@ -49,9 +49,8 @@ fn render_one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> Stri
         group = group.element(Origin::path(name).line(line).char_column(column));
         if sources.get(span.source).is_some_and(|source| !source.confidential) {
             let (text, range) = window(sources.text(span.source), span);
-            group = group.element(
-                Snippet::source(text).line_start(line).annotation(AnnotationKind::Primary.span(range)),
-            );
+            group =
+                group.element(Snippet::source(text).line_start(line).annotation(AnnotationKind::Primary.span(range)));
         }
     }
     if let Some(help) = &finding.help {
