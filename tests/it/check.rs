@@ -33,11 +33,13 @@ rejects! {
          7:11 error[wrong-type] a mapping is expected here, and this is a list";
     missing_fields: Test::raw("version: 1\n").findings() =>
         "1:1 error[missing-field] the field `name` is missing here | add `name: julia`\n\
-         1:1 error[missing-field] the field `distribution` is missing here | add `distribution: debian-13`";
+         1:1 error[missing-field] the field `distribution` is missing here | add `distribution: debian-13`\n\
+         1:1 warning[placeholder] no SSH key is written, so nobody can log in | add the line of your `.pub` file under `admin.ssh_keys`";
     compose_version: Test::new("").set("version=\"3.8\"").findings() =>
         "1:9 error[invalid-value] `version: 3.8` is Compose's, and this is a profile | begin a profile with `version: 1`, and let it name your Compose file: `compose: compose.yaml`";
     distribution: Test::raw("version: 1\nname: t\ndistribution: debian13\n").findings() =>
-        "3:15 error[invalid-value] `debian13` is not a supported distribution | did you mean `debian-13`?";
+        "1:1 warning[placeholder] no SSH key is written, so nobody can log in | add the line of your `.pub` file under `admin.ssh_keys`\n\
+         3:15 error[invalid-value] `debian13` is not a supported distribution | did you mean `debian-13`?";
     not_a_mapping: Test::raw("- a\n").findings() => "1:1 error[wrong-type] a profile is a mapping, and this is a list";
     duplicate_key: said("ssh: {port: 1, port: 2}") =>
         "5:16 error[duplicate-key] the key `port` stands here a second time | keep one of the two";
