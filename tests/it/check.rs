@@ -32,7 +32,7 @@ rejects! {
          6:18 error[invalid-value] `A` is not a host name | use lower-case letters, digits and inner dashes, at most 63 between dots, 64 in all\n\
          7:11 error[wrong-type] a mapping is expected here, and this is a list";
     missing_fields: Test::raw("version: 1\n").findings() =>
-        "1:1 error[missing-field] the field `name` is missing here | add `name: julia`\n\
+        "1:1 error[missing-field] the field `name` is missing here | add `name: agent`\n\
          1:1 error[missing-field] the field `distribution` is missing here | add `distribution: debian-13`\n\
          1:1 warning[placeholder] no SSH key is written, so nobody can log in | add the line of your `.pub` file under `admin.ssh_keys`";
     compose_version: Test::new("").set("version=\"3.8\"").findings() =>
