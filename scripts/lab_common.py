@@ -71,8 +71,12 @@ def main(function):
     if os.geteuid() != 0:
         sys.exit("the lab makes network namespaces and file systems, which needs root: run it with sudo")
     try:
-        sys.exit(function())
+        status = function()
+        sys.stdout.flush()
+        sys.exit(status)
     except LabError as error:
         sys.exit(f"{pathlib.Path(sys.argv[0]).name}: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        os._exit(141)

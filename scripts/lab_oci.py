@@ -10,6 +10,7 @@ import json
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import tarfile
 import time
@@ -184,7 +185,7 @@ class registry:
             if self.process.poll() is not None:
                 break
             try:
-                lab_aptcache.socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 return f"127.0.0.1:{port}"
             except OSError:
                 time.sleep(0.1)
