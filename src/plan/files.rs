@@ -93,6 +93,12 @@ fn daemon(profile: &Profile) -> Value {
     daemon.insert("log-opts".into(), json!({"max-size": "10m", "max-file": "3"}));
     if !profile.docker.registry_mirrors.is_empty() {
         daemon.insert("registry-mirrors".into(), json!(profile.docker.registry_mirrors));
+        // Pulls follow a mirror's own scheme, builds only believe in plain HTTP when told here.
+        let plain = profile.docker.registry_mirrors.iter().filter_map(|mirror| mirror.strip_prefix("http://"));
+        let plain: Vec<_> = plain.map(|mirror| mirror.trim_end_matches('/')).collect();
+        if !plain.is_empty() {
+            daemon.insert("insecure-registries".into(), json!(plain));
+        }
     }
     Value::Object(daemon)
 }
