@@ -18,6 +18,7 @@ pub fn file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    std::fs::create_dir_all(folder).with_context(doing)?;
     let mut new = tempfile::NamedTempFile::new_in(folder).with_context(doing)?;
     new.write_all(bytes).with_context(doing)?;
     new.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).with_context(doing)?;

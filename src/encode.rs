@@ -101,6 +101,6 @@ pub fn sizes(plan: &Plan) -> Result<Vec<SectionSize>> {
             packed: whole.saturating_sub(without) * 5 / 4,
         });
     }
-    rows.sort_by(|a, b| b.packed.cmp(&a.packed));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.packed));
     Ok(rows)
 }

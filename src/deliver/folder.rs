@@ -20,6 +20,7 @@ pub fn folder(path: &Path, files: &[(String, u32, String)]) -> Result<()> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    fs::create_dir_all(parent).with_context(doing)?;
     let new = tempfile::TempDir::new_in(parent).with_context(doing)?;
     fs::set_permissions(new.path(), fs::Permissions::from_mode(0o755)).with_context(doing)?;
     for (name, mode, text) in files {

@@ -12,7 +12,7 @@ pub fn encode(plan: &Plan) -> Result<Encoded> {
     let manifest = sha256(python_json(&rows)?.as_bytes());
     // What identifies the bundle must not depend on itself: the manifest's own sum does.
     let sha256 = sha256(manifest.as_bytes());
-    let files: Vec<_> = plan.files.iter().map(|file| entry(file)).collect();
+    let files: Vec<_> = plan.files.iter().map(entry).collect();
     let context = json!({"name": plan.name, "sha256": sha256, "manifest": manifest, "files": files});
     let user_data = template::render("user-data/readable.yaml.j2", context)?;
     Ok(Encoded { user_data, sha256 })
