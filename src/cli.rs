@@ -1,5 +1,6 @@
 //! The command line: one file a command, and what they share.
 
+mod boot;
 mod check;
 mod docs;
 mod iso;
@@ -36,6 +37,7 @@ enum Command {
     Render(render::Render),
     Check(check::Check),
     Iso(iso::Iso),
+    Boot(boot::Boot),
     #[command(hide = true)]
     Docs(docs::Docs),
 }
@@ -123,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Render(command) => command.run(verbosity),
         Command::Check(command) => command.run(),
         Command::Iso(command) => command.run(verbosity),
+        Command::Boot(command) => command.run(verbosity),
         Command::Docs(command) => command.run(),
     };
     result.unwrap_or_else(|error| {

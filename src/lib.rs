@@ -5,6 +5,7 @@ pub mod deliver;
 pub mod distribution;
 pub mod dotenv;
 pub mod encode;
+pub mod lab;
 pub mod load;
 pub mod plan;
 pub mod profile;

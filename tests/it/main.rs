@@ -1,7 +1,6 @@
 //! The one integration-test binary: a file a feature.
 
 mod check;
-mod dotenv;
 mod profile;
 mod profiles;
 mod render;

@@ -1,0 +1,200 @@
+//! `boot`: the machine of a profile, really booted, and held to what was planned.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+
+use super::{BAD_INPUT, Source, Verbosity, load_profile};
+use crate::encode::{self, Format};
+use crate::lab::engine::Engine;
+use crate::lab::engine::container::Container;
+use crate::lab::engine::qemu::{Accel, Qemu, Size};
+use crate::lab::expect::Expect;
+use crate::lab::facility::Facility;
+use crate::lab::run::{Options, Run};
+use crate::lab::ssh::{Key, Ssh};
+use crate::lab::{Seed, image, interrupt, overrides, random};
+use crate::plan;
+
+/// Boot the machine of a profile and run the acceptance checks against it.
+///
+/// With a lab (see `scripts/lab`) everything is tried: certificates, port scans from outside, name service that is wrong at
+/// first. Without one the machine sits behind user-mode networking; checks that this cannot do are listed as skipped.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  julia-bootstrap boot minimal --engine qemu --image debian-13.qcow2\n  julia-bootstrap boot my.yaml --image https://example.com/debian-13.qcow2 --checksum https://example.com/SHA512SUMS\n  julia-bootstrap boot my.yaml --engine container --lab lab.json --power-cut 3 --report report.json\n\nExit codes: 0 all checks hold, 1 one failed or the boot could not be made, 2 the profile has errors.")]
+pub struct Boot {
+    #[command(flatten)]
+    source: Source,
+    /// What the machine runs in.
+    #[arg(long, value_enum, default_value_t = Kind::Qemu)]
+    engine: Kind,
+    /// Image of the distribution: a file, or a URL that is downloaded once and verified. The lab has images of its own.
+    #[arg(long, value_name = "PATH|URL")]
+    image: Option<String>,
+    /// SHA-256 or SHA-512 of the image, or a checksum file (path or URL) that names it. A URL image needs it.
+    #[arg(long, value_name = "FILE|HEX")]
+    checksum: Option<String>,
+    /// How a virtual machine runs its instructions; `auto` takes KVM if a guest really runs under it.
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    accel: Accel,
+    /// Memory of a virtual machine in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    memory: u32,
+    /// Processors of a virtual machine.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    cpus: u32,
+    /// How long one boot may take, such as `15m` or `90s`.
+    #[arg(long, value_name = "DURATION", default_value = "20m", value_parser = duration)]
+    timeout: Duration,
+    /// Wait for these stages only, and run the checks that make sense then.
+    #[arg(long, value_name = "STAGES", value_delimiter = ',')]
+    until: Vec<String>,
+    /// Write the result here as JSON.
+    #[arg(long, value_name = "FILE.json")]
+    report: Option<PathBuf>,
+    /// Leave the machine running at the end, and say how to get in.
+    #[arg(long)]
+    keep: bool,
+    /// The lab's description, as `scripts/lab up` writes it.
+    #[arg(long, value_name = "FILE", env = "JULIA_BOOTSTRAP_LAB")]
+    lab: Option<PathBuf>,
+    /// Cut the power this many times, each time on a fresh machine at a random moment of its first boot; data that was
+    /// not synced is lost. Each boot after a cut must get ready.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    power_cut: usize,
+    /// Seed of the power cuts' moments; the same seed cuts at the same fractions of the boot.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// A virtual machine.
+    Qemu,
+    /// A systemd-nspawn container: fast, needs root and a lab.
+    Container,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Qemu => "qemu",
+            Kind::Container => "container",
+        }
+    }
+}
+
+impl Boot {
+    /// Runs the command.
+    pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
+        let quiet = verbosity == Verbosity::Quiet;
+        interrupt::install();
+        let lab = self.lab.as_deref().map(Facility::load).transpose()?;
+        if self.engine == Kind::Container && lab.is_none() {
+            bail!("the container engine needs a lab for its network: `scripts/lab up`, then --lab FILE");
+        }
+        let mut key = Key::generate()?;
+        let mut source = self.source.clone();
+        let sets = overrides::of(lab.as_ref(), key.public())?;
+        source.sets.extend(sets.iter().map(overrides::Override::set));
+        let Some(profile) = load_profile(&source.input(), verbosity) else { return Ok(ExitCode::from(BAD_INPUT)) };
+        let plan = plan::plan(&profile)?;
+        let encoded = Format::Packed.encode(&plan)?;
+        if !quiet {
+            self.tell_differences(&sets, &plan);
+        }
+        let seed = Seed {
+            user_data: encoded.user_data.clone().into_bytes(),
+            meta_data: encode::meta_data(&plan, &encoded.sha256),
+            network_config: None,
+        };
+        let expect = Expect::of(&profile, &plan);
+        let image = self.image(lab.as_ref(), &expect.distribution, quiet)?;
+        let mut engine: Box<dyn Engine> = match (self.engine, lab.as_ref()) {
+            (Kind::Container, Some(lab)) => Box::new(Container::new(lab, &image, seed.clone(), expect.ssh_port)?),
+            (_, lab) => {
+                let size = Size { memory_mib: self.memory, cpus: self.cpus };
+                Box::new(Qemu::new(lab, &image, seed.clone(), self.accel, size, expect.ssh_port)?)
+            }
+        };
+        let ssh = Ssh { user: expect.admin_user.clone(), target: engine.reach().ssh, key: key.path(), from: None };
+        if self.keep {
+            key.keep();
+        }
+        let options = Options {
+            timeout: self.timeout,
+            until: self.until.clone(),
+            power_cuts: self.power_cut,
+            seed: self.seed.unwrap_or_else(random::Random::fresh_seed),
+            quiet,
+            keep: self.keep,
+        };
+        let bundle = encoded.sha256;
+        let run = Run { engine: engine.as_mut(), lab: lab.as_ref(), expect: &expect, seed: &seed, ssh, bundle, options };
+        let report = run.run()?;
+        if let Some(path) = &self.report {
+            report.write(path)?;
+        }
+        anstream::print!("{}", report.table());
+        Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// What is booted differs from what `render` prints: in what, and in which files.
+    fn tell_differences(&self, sets: &[overrides::Override], booted: &plan::Plan) {
+        anstream::eprintln!("booting what `render` prints, except for:");
+        for one in sets {
+            anstream::eprintln!("  {one}");
+        }
+        let mut report = crate::report::Report::default();
+        let plain = crate::load::load(&self.source.input(), &|name| std::env::var(name).ok(), &mut report);
+        let Some(plain) = plain.and_then(|profile| plan::plan(&profile).ok()) else {
+            return;
+        };
+        let differs = |file: &&plan::File| !plain.files.iter().any(|other| other.path == file.path && other.content == file.content);
+        let paths: Vec<&str> = booted.files.iter().filter(differs).map(|file| file.path.as_str()).collect();
+        anstream::eprintln!("  files that differ: {}", paths.join(", "));
+    }
+
+    fn image(&self, lab: Option<&Facility>, distribution: &str, quiet: bool) -> Result<PathBuf> {
+        if let Some(image) = &self.image {
+            return image::obtain(image, self.checksum.as_deref(), &image::cache_folder(), quiet);
+        }
+        lab.and_then(|lab| lab.image(self.engine.name(), distribution)).map(PathBuf::from).with_context(|| {
+            format!("there is no {distribution} image for the {} engine: name one with --image PATH|URL", self.engine.name())
+        })
+    }
+}
+
+/// Reads `90s`, `15m`, `1h` or a bare number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(format!("`{text}` is no duration: write 90s, 15m or 1h")),
+    };
+    let number: u64 = number.parse().map_err(|_| format!("`{text}` is no duration: write 90s, 15m or 1h"))?;
+    match number.checked_mul(factor) {
+        Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("`{text}` is no usable duration")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("15m"), Ok(Duration::from_secs(900)));
+        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
+        for bad in ["", "0s", "1d", "m", "-1s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

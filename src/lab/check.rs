@@ -1,0 +1,230 @@
+//! The acceptance checks: a registry of small functions, each held against the booted machine from outside.
+
+mod containers;
+mod https;
+mod machine;
+mod metadata;
+mod ports;
+mod secrets;
+mod ssh;
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use super::background::Watch;
+use super::engine::Engine;
+use super::expect::Expect;
+use super::facility::Facility;
+use super::net::socket::Origin;
+use super::net::tls::Trust;
+use super::outside::{Neighbour, Role};
+use super::report::{Row, Verdict};
+use super::ssh::{Script, Ssh};
+use super::view::View;
+use super::{Seed, interrupt};
+
+/// How a check ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It holds; what was seen.
+    Pass(String),
+    /// It does not; what was seen instead.
+    Fail(String),
+    /// It cannot be tried here; why.
+    Skipped(String),
+}
+
+/// What the checks work with.
+pub struct Context<'a> {
+    /// The machine.
+    pub engine: &'a mut dyn Engine,
+    /// The lab, if there is one.
+    pub lab: Option<&'a Facility>,
+    /// A place outside to look from.
+    pub neighbour: Option<&'a Neighbour>,
+    /// The scanner that ran all along.
+    pub watch: Option<&'a Watch>,
+    /// What the machine is held to.
+    pub expect: &'a Expect,
+    /// The administrator's way in.
+    pub ssh: Ssh,
+    /// What it was booted from.
+    pub seed: &'a Seed,
+    /// Seconds from power-on to ready, when it got there.
+    pub ready: Option<f64>,
+    /// The stages with which the run ends; empty: all.
+    pub until: &'a [String],
+    /// How long a boot may take.
+    pub timeout: Duration,
+    /// The display.
+    pub view: &'a View,
+    /// The ACME server's root, fetched once.
+    pub root: Option<Vec<u8>>,
+}
+
+/// A named check.
+pub struct Check {
+    /// Stable identifier.
+    pub id: &'static str,
+    /// What is held to.
+    pub title: &'static str,
+    needs: Needs,
+    run: Function,
+}
+
+/// How far a machine must have come for a check to make sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// Its base: users, SSH, firewall.
+    Base,
+    /// Everything.
+    Ready,
+}
+
+use Needs::{Base, Ready};
+
+type Function = fn(&mut Context) -> Result<Outcome>;
+
+const fn check(id: &'static str, needs: Needs, title: &'static str, run: Function) -> Check {
+    Check { id, title, needs, run }
+}
+
+/// Every check, in the order they run: what disturbs the machine comes late, the reboot last but for what watches it.
+pub const CHECKS: &[Check] = &[
+    check("machine-ready", Base, "The machine said that it is ready", machine::ready),
+    check("ssh-admin", Base, "The administrator logs in with the key and may use sudo", ssh::admin),
+    check("ssh-root-refused", Base, "root is refused", ssh::root_refused),
+    check("ssh-password-refused", Base, "Passwords are refused", ssh::password_refused),
+    check("sshd-settings", Base, "`sshd -T` is as planned", ssh::settings),
+    check("machine-settings", Base, "Host name, time zone and swap are as planned", machine::settings),
+    check("containers-healthy", Ready, "Every service runs and is healthy", containers::healthy),
+    check("containers-not-root", Ready, "No container's first process is root without a reason", containers::not_root),
+    check("https-chain", Ready, "Certificates chain to the ACME server's root", https::chain),
+    check("https-redirect", Ready, "HTTP leads to HTTPS", https::redirect),
+    check("https-headers", Ready, "Security headers and HSTS are sent", https::headers),
+    check("https-versions", Ready, "TLS 1.2 and 1.3, nothing older", https::versions),
+    check("https-health", Ready, "Health paths answer 200 through nginx", https::health),
+    check("https-unlimited", Ready, "The route without a rate limit takes 60 requests at once", https::unlimited),
+    check("https-rate-limit", Ready, "The route with a rate limit refuses most of 60 requests at once", https::limited),
+    check("https-unknown-host", Ready, "Unknown host names are closed without an answer", https::unknown_host),
+    check("https-renewal", Ready, "A forced renewal changes what nginx serves", https::renewal),
+    check("metadata-host", Ready, "The metadata service answers the machine itself, v4 and v6", metadata::host),
+    check("metadata-containers", Ready, "The metadata service answers no container, v4 and v6", metadata::containers),
+    check("secrets-modes", Ready, "Secrets are readable by root alone", secrets::modes),
+    check("secrets-nowhere-else", Ready, "No secret's value in user-data, logs, console, ps or status", secrets::nowhere_else),
+    check("bootstrapctl-check", Ready, "The machine's own acceptance test passes", machine::own_check),
+    check("ports-canaries", Ready, "Canaries listen on the machine, as process and as container, v4 and v6", ports::canaries),
+    check("ports-scan", Base, "All TCP ports from outside, v4 and v6: only the planned ones", ports::scan),
+    check("ports-routes", Ready, "Routes into Docker's networks and to 127.0.0.1 lead nowhere", ports::routes),
+    check("ports-disturbed", Ready, "The same after ufw reset, iptables -F and a dockerd restart", ports::disturbed),
+    check("fail2ban-bans", Base, "Failed logins lead to a ban of that address alone", ssh::bans),
+    check("machine-recovered", Ready, "After being put right, the machine's own test passes again", machine::own_check),
+    check("machine-reboot", Ready, "A reboot returns to ready by itself", machine::reboot),
+    check("ports-all-along", Base, "From power-on to now, no scan ever saw another port", ports::all_along),
+];
+
+/// Runs every check.
+pub fn run_all(context: &mut Context) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for check in CHECKS {
+        interrupt::check()?;
+        context.view.now(&format!("checking: {}", check.title));
+        let began = Instant::now();
+        let outcome = if check.needs == Ready && !context.until.is_empty() {
+            Outcome::Skipped(format!("the run ends with the stages {} (--until)", context.until.join(", ")))
+        } else {
+            (check.run)(context).unwrap_or_else(|error| Outcome::Fail(format!("{error:#}")))
+        };
+        interrupt::check()?;
+        let (result, detail) = match outcome {
+            Outcome::Pass(detail) => (Verdict::Pass, detail),
+            Outcome::Fail(detail) => (Verdict::Fail, detail),
+            Outcome::Skipped(detail) => (Verdict::Skipped, detail),
+        };
+        let word = match result {
+            Verdict::Pass => "pass",
+            Verdict::Fail => "FAIL",
+            Verdict::Skipped => "skipped",
+        };
+        let why = if result == Verdict::Fail { format!(": {detail}") } else { String::new() };
+        context.view.say(&format!("{word}: {}{why}", check.id));
+        rows.push(Row {
+            id: check.id.to_string(),
+            title: check.title.to_string(),
+            result,
+            detail,
+            seconds: (began.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+        });
+    }
+    Ok(rows)
+}
+
+/// A script from `guest/`.
+macro_rules! script {
+    ($name:literal, $seconds:literal) => {
+        $crate::lab::ssh::Script {
+            name: $name,
+            text: include_str!(concat!("guest/", $name)),
+            limit: std::time::Duration::from_secs($seconds),
+        }
+    };
+}
+
+const CANARY_START: Script = script!("canary_start.py", 180);
+const CANARY_STOP: Script = script!("canary_stop.py", 120);
+const NETWORKS: Script = script!("networks.py", 60);
+const DISTURB: Script = script!("disturb.py", 300);
+const CONTAINERS: Script = script!("containers.py", 60);
+const METADATA: Script = script!("metadata.py", 300);
+const SECRETS: Script = script!("secrets.py", 180);
+const RENEW: Script = script!("renew.py", 300);
+
+impl Context<'_> {
+    /// Where a role's traffic comes from: the neighbour, or right here without a lab.
+    fn origin(&self, role: Role) -> Origin {
+        self.neighbour.map(|neighbour| neighbour.origin(role)).unwrap_or_default()
+    }
+
+    /// The machine's addresses and a place to look from, or the reason why there are none.
+    fn outside(&self) -> std::result::Result<(&Neighbour, Vec<IpAddr>), Outcome> {
+        match self.neighbour {
+            Some(neighbour) if !self.engine.reach().addresses.is_empty() => {
+                Ok((neighbour, self.engine.reach().addresses.clone()))
+            }
+            _ => Err(Outcome::Skipped(
+                "user-mode networking shows three ports only: boot in a lab (--lab) for this".to_string(),
+            )),
+        }
+    }
+
+    /// Whom HTTPS checks believe: the ACME server's root, or anyone where there is no ACME.
+    fn trust(&mut self) -> Result<Trust> {
+        if !self.expect.acme {
+            return Ok(Trust::Anyone);
+        }
+        if let Some(root) = &self.root {
+            return Ok(Trust::Roots(root.clone()));
+        }
+        let lab = self.lab.context("without a lab there is no ACME server whose root could be asked for")?;
+        let root = https::fetch_root(lab)?;
+        self.root = Some(root.clone());
+        Ok(Trust::Roots(root))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_unique_and_plain() {
+        let mut seen = std::collections::BTreeSet::new();
+        for check in CHECKS {
+            assert!(seen.insert(check.id), "{} twice", check.id);
+            assert!(check.id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'));
+            assert!(!check.title.ends_with('.'));
+        }
+    }
+}

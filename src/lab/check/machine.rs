@@ -1,0 +1,128 @@
+//! The machine as a whole: ready, as planned, and ready again after a reboot.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::{Context, Outcome};
+use crate::lab::console::{self, Event, Follower};
+use crate::lab::interrupt;
+
+/// It said so on its console.
+pub fn ready(context: &mut Context) -> Result<Outcome> {
+    Ok(match context.ready {
+        Some(seconds) if context.until.is_empty() => Outcome::Pass(format!("{seconds:.0} s after power-on")),
+        Some(seconds) => Outcome::Pass(format!("{} done {seconds:.0} s after power-on", context.until.join(", "))),
+        None => Outcome::Fail(format!("it did not within {} s", context.timeout.as_secs())),
+    })
+}
+
+/// Host name, time zone, swap.
+pub fn settings(context: &mut Context) -> Result<Outcome> {
+    let mut wrong = Vec::new();
+    let expect = context.expect;
+    let mut hold = |what: &str, expected: &str, found: &str| {
+        if expected != found {
+            wrong.push(format!("{what} is {found}, not {expected}"));
+        }
+    };
+    hold("the host name", &expect.hostname, context.ssh.run(&["cat", "/etc/hostname"])?.stdout.trim());
+    let zone = context.ssh.run(&["readlink", "-f", "/etc/localtime"])?.stdout;
+    hold("the time zone", &expect.timezone, zone.trim().trim_start_matches("/usr/share/zoneinfo/"));
+    let swap_note = if expect.swap_mib > 0 && context.engine.name() == "qemu" {
+        let swaps = context.ssh.run(&["cat", "/proc/swaps"])?.stdout;
+        let kib: u64 = swaps.lines().skip(1).filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok()).sum();
+        hold("swap in MiB", &expect.swap_mib.to_string(), &kib.div_ceil(1024).to_string());
+        ""
+    } else if expect.swap_mib > 0 {
+        "; swap was not looked at, a container has none"
+    } else {
+        ""
+    };
+    Ok(if wrong.is_empty() {
+        Outcome::Pass(format!("{}, {}{swap_note}", expect.hostname, expect.timezone))
+    } else {
+        Outcome::Fail(wrong.join("; "))
+    })
+}
+
+/// `bootstrapctl check` on the machine; it may still be settling after a restart.
+pub fn own_check(context: &mut Context) -> Result<Outcome> {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let ended = context.ssh.sudo(&["bootstrapctl", "check", "--json"])?;
+        let parsed: Result<Value, _> = serde_json::from_str(&ended.stdout);
+        let outcome = match parsed {
+            Ok(report) => judge(&report, ended.ok()),
+            Err(_) => Outcome::Fail(format!("bootstrapctl printed no report: {}", ended.tail())),
+        };
+        if matches!(outcome, Outcome::Pass(_)) || Instant::now() >= end {
+            return Ok(outcome);
+        }
+        interrupt::sleep(Duration::from_secs(3))?;
+    }
+}
+
+fn judge(report: &Value, ok: bool) -> Outcome {
+    let rows = report["checks"].as_array().cloned().unwrap_or_default();
+    let failed: Vec<String> = rows
+        .iter()
+        .filter(|row| row["result"] == "fail")
+        .map(|row| format!("{}: {}", row["id"].as_str().unwrap_or("?"), row["detail"].as_str().unwrap_or("")))
+        .collect();
+    match (failed.is_empty(), ok, rows.is_empty()) {
+        (true, true, false) => Outcome::Pass(format!("{} checks", rows.len())),
+        (true, ..) => Outcome::Fail("it ended with an error but named no failed check".to_string()),
+        (false, ..) => Outcome::Fail(failed.join("\n")),
+    }
+}
+
+/// Reboots it and waits.
+pub fn reboot(context: &mut Context) -> Result<Outcome> {
+    let boot_id = || ["cat", "/proc/sys/kernel/random/boot_id"];
+    let before = context.ssh.run(&["stat", "-c", "%Y %Z", "/proc/1"])?.stdout + &context.ssh.run(&boot_id())?.stdout;
+    let mut follower = Follower::at_end(context.engine.console());
+    let began = Instant::now();
+    // The connection may break before an answer comes.
+    let _ = context.ssh.sudo(&["systemctl", "reboot"]);
+    let mut said = false;
+    let timeout = context.timeout;
+    let engine = &mut context.engine;
+    let up = interrupt::wait_until(timeout, Duration::from_millis(500), || {
+        engine.pulse()?;
+        said |= follower.lines().iter().any(|line| console::parse(line) == Some(Event::State("ready".to_string())));
+        Ok(said)
+    })?;
+    let seconds = began.elapsed().as_secs_f64();
+    if !up {
+        return Ok(Outcome::Fail(format!("it did not say that it is ready within {} s", timeout.as_secs())));
+    }
+    let again = interrupt::wait_until(Duration::from_secs(60), Duration::from_secs(1), || Ok(context.ssh.answers()))?;
+    if !again {
+        return Ok(Outcome::Fail("it said that it is ready, but SSH does not answer".to_string()));
+    }
+    let after = context.ssh.run(&["stat", "-c", "%Y %Z", "/proc/1"])?.stdout + &context.ssh.run(&boot_id())?.stdout;
+    if before == after {
+        return Ok(Outcome::Fail("it never went down".to_string()));
+    }
+    Ok(match own_check(context).context("asking the machine after its reboot")? {
+        Outcome::Pass(detail) => Outcome::Pass(format!("ready after {seconds:.0} s; {detail} pass")),
+        other => other,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machines_report_is_judged() {
+        let good = serde_json::json!({"checks": [{"id": "a", "result": "pass"}]});
+        let bad = serde_json::json!({"checks": [{"id": "a", "result": "fail", "detail": "no"}]});
+        assert_eq!(judge(&good, true), Outcome::Pass("1 checks".into()));
+        assert!(matches!(judge(&good, false), Outcome::Fail(_)));
+        assert_eq!(judge(&bad, false), Outcome::Fail("a: no".into()));
+        assert!(matches!(judge(&serde_json::json!({}), true), Outcome::Fail(_)));
+    }
+}

@@ -1,0 +1,175 @@
+//! What a booted machine is held to, derived from the plan.
+
+use std::collections::BTreeSet;
+
+use crate::plan::Plan;
+use crate::profile::model::{Profile, Protocol, Route, SecretPlace, SecretSpec, SecretValue};
+
+/// Everything the checks compare with.
+#[derive(Debug, Clone, Default)]
+pub struct Expect {
+    /// Name of the profile: `/opt/<name>`, prefix of units.
+    pub name: String,
+    /// Key of the distribution, such as `debian-13`.
+    pub distribution: String,
+    /// The administrator.
+    pub admin_user: String,
+    /// Where sshd listens.
+    pub ssh_port: u16,
+    /// What `sshd -T` must print, key and value in its own spelling.
+    pub sshd: Vec<(String, String)>,
+    /// TCP ports that answer from outside, and no other may.
+    pub tcp_ports: BTreeSet<u16>,
+    /// Ports published on the loopback address only.
+    pub loopback_ports: Vec<u16>,
+    /// The main domain, when there is a web edge.
+    pub domain: Option<String>,
+    /// Every host name that nginx serves: domain, aliases, hosts of routes.
+    pub names: Vec<String>,
+    /// Whether certificates come by ACME.
+    pub acme: bool,
+    /// Public addresses that must answer 200.
+    pub health: Vec<PublicPath>,
+    /// A route with a rate limit.
+    pub limited: Option<PublicPath>,
+    /// A route without one.
+    pub unlimited: Option<PublicPath>,
+    /// The stack's services.
+    pub services: Vec<ExpectService>,
+    /// The secrets and where they end.
+    pub secrets: Vec<ExpectSecret>,
+    /// Swap in MiB, 0 for none.
+    pub swap_mib: u32,
+    /// Time zone of the machine.
+    pub timezone: String,
+    /// The machine's host name.
+    pub hostname: String,
+}
+
+/// A path under a public host name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicPath {
+    /// Host name.
+    pub host: String,
+    /// Path, starting with `/`.
+    pub path: String,
+}
+
+/// A service of the stack.
+#[derive(Debug, Clone)]
+pub struct ExpectService {
+    /// Its name in the Compose file.
+    pub name: String,
+    /// Whether it has a health check.
+    pub has_healthcheck: bool,
+    /// Why it may run as root.
+    pub root_reason: Option<String>,
+}
+
+/// A secret.
+#[derive(Debug, Clone)]
+pub struct ExpectSecret {
+    /// Its name.
+    pub name: String,
+    /// File under `credentials/`, or `None` for a line in `.env`.
+    pub file: Option<String>,
+    /// Made on the machine: its value may stand nowhere else.
+    pub generated: bool,
+}
+
+impl Expect {
+    /// The folder of the stack and its secrets.
+    pub fn directory(&self) -> String {
+        format!("/opt/{}", self.name)
+    }
+}
+
+impl Expect {
+    /// What the machine of this profile and plan is held to.
+    pub fn of(profile: &Profile, plan: &Plan) -> Self {
+        let mut names: Vec<String> = Vec::new();
+        let services = || profile.stack.iter().flat_map(|stack| &stack.services);
+        let routes = || services().flat_map(|service| &service.routes);
+        if profile.domain.is_some() {
+            let hosts = routes().filter_map(|route| route.host.as_ref());
+            for name in profile.domain.iter().chain(&profile.aliases).chain(hosts) {
+                if !names.contains(name) {
+                    names.push(name.clone());
+                }
+            }
+        }
+        let place = |route: &Route, path: String| {
+            let host = route.host.clone().or_else(|| profile.domain.clone())?;
+            Some(PublicPath { host, path })
+        };
+        let first = |limited: bool| {
+            let route = routes().find(|route| route.rate_limit.is_some() == limited)?;
+            place(route, route.path.clone())
+        };
+        let health = services()
+            .filter_map(|service| {
+                let (path, route) = (service.health.as_ref()?, service.routes.first()?);
+                let path = match route.strip_prefix {
+                    true => format!("{}{}", route.path, path.trim_start_matches('/')),
+                    false => path.clone(),
+                };
+                place(route, path)
+            })
+            .collect();
+        let tcp = plan.ports.iter().filter(|rule| rule.protocol == Protocol::Tcp).map(|rule| rule.port);
+        Expect {
+            name: profile.name.clone(),
+            distribution: profile.distribution.id().to_string(),
+            admin_user: profile.admin.user.clone(),
+            ssh_port: profile.ssh.port,
+            sshd: sshd(profile),
+            tcp_ports: tcp.collect(),
+            loopback_ports: routes().map(|route| route.loopback_port).collect(),
+            domain: profile.domain.clone(),
+            acme: profile.tls.acme && !names.is_empty(),
+            names,
+            health,
+            limited: first(true),
+            unlimited: first(false),
+            services: services()
+                .map(|service| ExpectService {
+                    name: service.name.clone(),
+                    has_healthcheck: service.has_healthcheck,
+                    root_reason: service.root_reason.clone(),
+                })
+                .collect(),
+            secrets: profile.secrets.iter().map(secret).collect(),
+            swap_mib: profile.host.swap_mib,
+            timezone: profile.host.timezone.clone(),
+            hostname: profile.host.hostname.clone(),
+        }
+    }
+}
+
+fn secret(spec: &SecretSpec) -> ExpectSecret {
+    ExpectSecret {
+        name: spec.name.clone(),
+        file: match &spec.place {
+            SecretPlace::Env => None,
+            SecretPlace::Credential(file) => Some(file.clone()),
+        },
+        generated: matches!(spec.value, SecretValue::Generate { .. }),
+    }
+}
+
+fn sshd(profile: &Profile) -> Vec<(String, String)> {
+    let users = std::iter::once(&profile.admin.user).chain(&profile.ssh.allow_users).cloned().collect::<Vec<_>>();
+    [
+        ("port", profile.ssh.port.to_string()),
+        ("permitrootlogin", "no".to_string()),
+        ("passwordauthentication", "no".to_string()),
+        ("kbdinteractiveauthentication", "no".to_string()),
+        ("permitemptypasswords", "no".to_string()),
+        ("pubkeyauthentication", "yes".to_string()),
+        ("maxauthtries", profile.ssh.max_auth_tries.to_string()),
+        ("x11forwarding", "no".to_string()),
+        ("allowusers", users.join(" ")),
+    ]
+    .map(|(key, value)| (key.to_string(), value))
+    .to_vec()
+}

@@ -1,0 +1,280 @@
+//! A run: boot, power cuts, checks, report.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::background::Watch;
+use super::check::{self, Context};
+use super::console::{self, Follower};
+use super::engine::{Engine, Pulse};
+use super::expect::Expect;
+use super::facility::Facility;
+use super::outside::{Neighbour, Role};
+use super::report::{Cut, RunReport};
+use super::ssh::Ssh;
+use super::view::{Tracker, View};
+use super::{Seed, interrupt, random};
+
+/// How long the lab's name server gives a wrong answer for the machine's names.
+const DNS_WRONG: Duration = Duration::from_secs(60);
+/// How long a machine that said `failed` may take it back.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// What a run is asked to do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long each boot may take.
+    pub timeout: Duration,
+    /// The stages that must be done; empty: the whole machine must be ready.
+    pub until: Vec<String>,
+    /// How many power cuts.
+    pub power_cuts: usize,
+    /// Seed of their moments.
+    pub seed: u64,
+    /// Show nothing but the result.
+    pub quiet: bool,
+    /// Leave the machine running at the end.
+    pub keep: bool,
+}
+
+/// A run's ingredients.
+pub struct Run<'a> {
+    /// The machine.
+    pub engine: &'a mut dyn Engine,
+    /// The lab, if there is one.
+    pub lab: Option<&'a Facility>,
+    /// What the machine is held to.
+    pub expect: &'a Expect,
+    /// What it boots from.
+    pub seed: &'a Seed,
+    /// The administrator's way in.
+    pub ssh: Ssh,
+    /// SHA-256 of the bundle.
+    pub bundle: String,
+    /// What is asked.
+    pub options: Options,
+}
+
+/// How a boot went.
+#[derive(Debug, Clone, Default)]
+struct Boot {
+    /// Seconds from power-on to the first line of the stages.
+    first: Option<f64>,
+    /// Seconds from power-on to ready.
+    ready: Option<f64>,
+}
+
+/// The lab's answer for the machine's names: wrong at first, as it is on the day someone moves a domain.
+struct Names<'a> {
+    lab: Option<&'a Facility>,
+    names: &'a [String],
+    since: Instant,
+    wrong: bool,
+}
+
+impl Names<'_> {
+    fn tick(&mut self, view: &View) -> Result<()> {
+        let Some(lab) = self.lab else {
+            return Ok(());
+        };
+        if self.wrong && self.since.elapsed() >= DNS_WRONG {
+            lab.point(self.names, lab.guest_address, lab.guest_address6)?;
+            self.wrong = false;
+            view.say("the lab's DNS now points at the machine");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Names<'_> {
+    fn drop(&mut self) {
+        if let Some(lab) = self.lab {
+            let _ = lab.forget(self.names);
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Does everything; an error means that the run itself could not be made.
+    pub fn run(mut self) -> Result<RunReport> {
+        let began = Instant::now();
+        let view = View::new(self.options.quiet);
+        let lab = self.lab;
+        let neighbour = lab.map(Neighbour::new).transpose()?;
+        let watch = neighbour.as_ref().map(|neighbour| self.watch(neighbour));
+        let names = &self.expect.names;
+        let web = lab.filter(|_| !names.is_empty());
+        let mut dns = Names { lab: web, names, since: Instant::now(), wrong: web.is_some() };
+        if let Some(lab) = web {
+            // The gateway is no place where the nonce of a certificate could be found.
+            lab.point(names, lab.host_address, lab.host_address6)?;
+            view.say(&format!("the lab's DNS answers wrongly for {} s", DNS_WRONG.as_secs()));
+        }
+        self.engine.fresh()?;
+        let first = self.boot(&view, &mut dns)?;
+        view.say(&match first.ready {
+            Some(seconds) => format!("ready {seconds:.0} s after power-on, by {}", self.engine.accel()),
+            None => "it did not get ready".to_string(),
+        });
+        let mut cuts = Vec::new();
+        let mut last = first.clone();
+        if let (Some(ready), true) = (first.ready, self.options.power_cuts > 0) {
+            let window = (first.first.unwrap_or(0.0), ready);
+            (cuts, last) = self.power_cuts(window, &view, &mut dns)?;
+        }
+        if last.ready.is_none() {
+            self.complain(&view);
+        }
+        let mut context = Context {
+            engine: &mut *self.engine,
+            lab,
+            neighbour: neighbour.as_ref(),
+            watch: watch.as_ref(),
+            expect: self.expect,
+            ssh: self.ssh.clone(),
+            seed: self.seed,
+            ready: last.ready,
+            until: &self.options.until,
+            timeout: self.options.timeout,
+            view: &view,
+            root: None,
+        };
+        let checks = check::run_all(&mut context)?;
+        if self.options.keep {
+            view.say(&format!("kept: {}; {}", self.ssh.invitation(), self.engine.keep()));
+        } else {
+            view.now("shutting down");
+            self.engine.power_off(Duration::from_secs(30))?;
+        }
+        Ok(RunReport {
+            engine: self.engine.name().to_string(),
+            accel: self.engine.accel(),
+            image: self.engine.image(),
+            profile: self.expect.name.clone(),
+            bundle: self.bundle,
+            ready_seconds: first.ready,
+            seconds: began.elapsed().as_secs_f64().round(),
+            seed: (self.options.power_cuts > 0).then_some(self.options.seed),
+            power_cuts: cuts,
+            checks,
+        })
+    }
+
+    fn watch(&self, neighbour: &Neighbour) -> Watch {
+        let mut more = self.expect.loopback_ports.clone();
+        if let Some(canary) = self.lab.and_then(|lab| lab.canary.as_ref()) {
+            more.extend([canary.process_port, canary.container_port]);
+        }
+        more.push(self.expect.ssh_port);
+        Watch::start(neighbour.origin(Role::Scans), self.engine.reach().addresses.clone(), &more)
+    }
+
+    /// Powers the machine on and follows it until it is ready, has failed, or time is up.
+    fn boot(&mut self, view: &View, dns: &mut Names) -> Result<Boot> {
+        self.follow(view, dns, None).map(|(boot, _)| boot)
+    }
+
+    /// The same; with `cut`, the power goes off after that many seconds (and after the stages' first line).
+    fn follow(&mut self, view: &View, dns: &mut Names, cut: Option<f64>) -> Result<(Boot, Tracker)> {
+        let mut follower = Follower::at_end(self.engine.console());
+        let began = Instant::now();
+        self.engine.start()?;
+        let mut tracker = Tracker::default();
+        let mut boot = Boot::default();
+        let mut failed: Option<Instant> = None;
+        loop {
+            dns.tick(view)?;
+            if self.engine.pulse()? == Pulse::Off {
+                bail!("the machine went off by itself; its last words:\n{}", console::tail(self.engine.console(), 15));
+            }
+            for event in follower.lines().iter().filter_map(|line| console::parse(line)) {
+                boot.first.get_or_insert(began.elapsed().as_secs_f64());
+                tracker.take(&event);
+                view.event(&event, &tracker);
+            }
+            let elapsed = began.elapsed().as_secs_f64();
+            let until = &self.options.until;
+            let done = tracker.stages_in(&["done"]);
+            let early = !until.is_empty() && until.iter().all(|stage| done.contains(&stage.as_str()));
+            if boot.ready.is_none() && (early || tracker.state.as_deref() == Some("ready")) {
+                boot.ready = Some(elapsed);
+            }
+            match cut {
+                Some(moment) => {
+                    if boot.first.is_some() && elapsed >= moment {
+                        return Ok((boot, tracker));
+                    }
+                }
+                None if boot.ready.is_some() => return Ok((boot, tracker)),
+                None => {}
+            }
+            match tracker.state.as_deref() {
+                Some("failed") => {
+                    if failed.get_or_insert_with(Instant::now).elapsed() > GRACE {
+                        return Ok((boot, tracker));
+                    }
+                }
+                _ => failed = None,
+            }
+            if began.elapsed() > self.options.timeout {
+                return Ok((boot, tracker));
+            }
+            interrupt::sleep(Duration::from_millis(if cut.is_some() { 20 } else { 200 }))?;
+        }
+    }
+
+    /// Each cut on a fresh machine, at a moment of its own within the window; then a boot from what survived.
+    fn power_cuts(&mut self, window: (f64, f64), view: &View, dns: &mut Names) -> Result<(Vec<Cut>, Boot)> {
+        let (from, to) = window;
+        let moments = random::moments(self.options.seed, self.options.power_cuts);
+        view.say(&format!(
+            "{} power cuts between {from:.1} s and {to:.1} s after power-on, seed {}",
+            moments.len(),
+            self.options.seed
+        ));
+        let mut cuts = Vec::new();
+        let mut last = Boot::default();
+        for (index, moment) in moments.iter().enumerate() {
+            self.engine.power_off(Duration::from_secs(5))?;
+            self.engine.fresh()?;
+            let at = from + moment * (to - from);
+            let began = Instant::now();
+            let (_, tracker) = self.follow(view, dns, Some(at))?;
+            let at_seconds = began.elapsed().as_secs_f64();
+            self.engine.power_cut()?;
+            let during = tracker.phrase();
+            view.say(&format!("power cut {} at {at_seconds:.1} s, during {during}", index + 1));
+            last = self.boot(view, dns)?;
+            let well = last.ready.is_some() && (!self.options.until.is_empty() || self.own_check());
+            if !well {
+                self.complain(view);
+            }
+            cuts.push(Cut { at_seconds, during, ready: well, ready_seconds: last.ready });
+        }
+        Ok((cuts, last))
+    }
+
+    /// The machine's own acceptance test, with patience for what still settles.
+    fn own_check(&self) -> bool {
+        interrupt::wait_until(Duration::from_secs(60), Duration::from_secs(3), || {
+            Ok(self.ssh.sudo(&["bootstrapctl", "check", "--json"]).is_ok_and(|ended| ended.ok()))
+        })
+        .unwrap_or(false)
+    }
+
+    /// Says what can be known about a machine that did not get ready.
+    fn complain(&self, view: &View) {
+        view.say(&format!("last lines of the console:\n{}", console::tail(self.engine.console(), 12)));
+        for words in [
+            &["bootstrapctl", "status"][..],
+            &["bootstrapctl", "check"][..],
+            &["systemctl", "--failed", "--no-legend", "--plain"][..],
+            &["journalctl", "--no-pager", "-q", "-p", "warning", "-n", "25", "-o", "cat"][..],
+        ] {
+            if let Ok(ended) = self.ssh.sudo(words) {
+                view.say(&format!("`{}`:\n{}", words.join(" "), ended.stdout.trim_end()));
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Logging in with the throwaway key, by the `ssh` client.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::command::{self, Ended};
+
+/// A key pair made for one run.
+#[derive(Debug)]
+pub struct Key {
+    folder: tempfile::TempDir,
+    public: String,
+}
+
+impl Key {
+    /// Makes a key pair in a folder that only we can read.
+    pub fn generate() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("julia-bootstrap-key-").tempdir().context("creating a folder")?;
+        let path = folder.path().join("key");
+        command::must(
+            "ssh-keygen",
+            &["-q", "-t", "ed25519", "-N", "", "-C", "julia-bootstrap-boot", "-f", &path.to_string_lossy()],
+        )?;
+        let public = std::fs::read_to_string(folder.path().join("key.pub")).context("reading the new public key")?;
+        Ok(Key { folder, public: public.trim().to_string() })
+    }
+
+    /// The public key's line.
+    pub fn public(&self) -> &str {
+        &self.public
+    }
+
+    /// The private key's file.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("key")
+    }
+
+    /// Keeps the files after the end of this run.
+    pub fn keep(&mut self) {
+        self.folder.disable_cleanup(true);
+    }
+}
+
+/// How to log in.
+#[derive(Debug, Clone)]
+pub struct Ssh {
+    /// Who.
+    pub user: String,
+    /// Where.
+    pub target: SocketAddr,
+    /// With which private key.
+    pub key: PathBuf,
+    /// From which network namespace and source address.
+    pub from: Option<(String, IpAddr)>,
+}
+
+/// Scripts wait for what a busy machine takes its time with.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+impl Ssh {
+    fn command(&self, options: &[&str]) -> Command {
+        let mut command = match &self.from {
+            Some((netns, _)) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", netns, "ssh"]);
+                command
+            }
+            None => Command::new("ssh"),
+        };
+        command.args(["-F", "/dev/null", "-T"]);
+        for option in [
+            "BatchMode=yes",
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "IdentitiesOnly=yes",
+            "IdentityAgent=none",
+            "LogLevel=ERROR",
+            "ConnectTimeout=10",
+            "ServerAliveInterval=5",
+            "ServerAliveCountMax=6",
+        ] {
+            command.args(["-o", option]);
+        }
+        for option in options {
+            command.args(["-o", option]);
+        }
+        if let Some((_, address)) = &self.from {
+            command.args(["-b", &address.to_string()]);
+        }
+        command.arg("-i").arg(&self.key).args(["-p", &self.target.port().to_string()]);
+        command.arg(format!("{}@{}", self.user, self.target.ip()));
+        command
+    }
+
+    /// The command line a person would use.
+    pub fn invitation(&self) -> String {
+        format!(
+            "ssh -i {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -p {} {}@{}",
+            self.key.display(),
+            self.target.port(),
+            self.user,
+            self.target.ip()
+        )
+    }
+
+    /// Runs one program there, with each argument quoted; `options` are further `ssh -o` settings.
+    pub fn run_with(&self, options: &[&str], words: &[&str], input: &[u8], limit: Duration) -> Result<Ended> {
+        let mut command = self.command(options);
+        command.arg(quoted(words));
+        command::run(command, input, limit)
+    }
+
+    /// Runs one program there.
+    pub fn run(&self, words: &[&str]) -> Result<Ended> {
+        self.run_with(&[], words, b"", PATIENCE)
+    }
+
+    /// Runs one program there as root.
+    pub fn sudo(&self, words: &[&str]) -> Result<Ended> {
+        self.run(&[&["sudo", "-n"], words].concat())
+    }
+
+    /// Runs a Python script there as root; its output must be one JSON value.
+    pub fn script(&self, script: &Script, arguments: &[&str]) -> Result<serde_json::Value> {
+        let words = [&["sudo", "-n", "python3", "-"], arguments].concat();
+        let ended = self.run_with(&[], &words, script.text.as_bytes(), script.limit)?;
+        if !ended.ok() {
+            bail!("{} failed on the machine: {}", script.name, ended.tail());
+        }
+        serde_json::from_str(ended.stdout.trim())
+            .with_context(|| format!("understanding what {} printed: {}", script.name, ended.tail()))
+    }
+
+    /// True when a login works.
+    pub fn answers(&self) -> bool {
+        self.run_with(&["ConnectTimeout=3"], &["true"], b"", Duration::from_secs(15)).is_ok_and(|ended| ended.ok())
+    }
+
+    /// The private key's folder, for messages.
+    pub fn key(&self) -> &Path {
+        &self.key
+    }
+}
+
+/// A script for the machine, compiled in from a file of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Script {
+    /// File name, for messages.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+    /// How long it may take.
+    pub limit: Duration,
+}
+
+/// One line for a POSIX shell that yields exactly these words.
+pub fn quoted(words: &[&str]) -> String {
+    let mut line = String::new();
+    for word in words {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,@%+".contains(&byte);
+        if !word.is_empty() && word.bytes().all(plain) {
+            line.push_str(word);
+        } else {
+            let _ = write!(line, "'{}'", word.replace('\'', r"'\''"));
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_a_shell() {
+        let words = ["echo", "it's", "", "$HOME `x` \"y\"", "a b", "--ok=1"];
+        let output = Command::new("sh").arg("-c").arg(format!("printf '%s\\n' {}", quoted(&words))).output().expect("sh");
+        let lines: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_string).collect();
+        assert_eq!(lines, words);
+    }
+}
