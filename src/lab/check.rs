@@ -62,6 +62,8 @@ pub struct Context<'a> {
     pub view: &'a View,
     /// The ACME server's root, fetched once.
     pub root: Option<Vec<u8>>,
+    /// Who could read the metadata service, asked once.
+    pub metadata: Option<serde_json::Value>,
 }
 
 /// A named check.

@@ -139,6 +139,7 @@ impl Run<'_> {
             timeout: self.options.timeout,
             view: &view,
             root: None,
+            metadata: None,
         };
         let checks = check::run_all(&mut context)?;
         if self.options.keep {

@@ -73,6 +73,10 @@ impl Ssh {
             None => Command::new("ssh"),
         };
         command.args(["-F", "/dev/null", "-T"]);
+        // The first value wins, so the caller's come first.
+        for option in options {
+            command.args(["-o", option]);
+        }
         for option in [
             "BatchMode=yes",
             "StrictHostKeyChecking=no",
@@ -84,9 +88,6 @@ impl Ssh {
             "ServerAliveInterval=5",
             "ServerAliveCountMax=6",
         ] {
-            command.args(["-o", option]);
-        }
-        for option in options {
             command.args(["-o", option]);
         }
         if let Some((_, address)) = &self.from {

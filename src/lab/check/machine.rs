@@ -28,8 +28,9 @@ pub fn settings(context: &mut Context) -> Result<Outcome> {
         }
     };
     hold("the host name", &expect.hostname, context.ssh.run(&["cat", "/etc/hostname"])?.stdout.trim());
-    let zone = context.ssh.run(&["readlink", "-f", "/etc/localtime"])?.stdout;
-    hold("the time zone", &expect.timezone, zone.trim().trim_start_matches("/usr/share/zoneinfo/"));
+    let link = context.ssh.run(&["readlink", "/etc/localtime"])?.stdout;
+    let zone = link.trim().rsplit("zoneinfo/").next().unwrap_or_default();
+    hold("the time zone", expect.timezone.trim_start_matches("Etc/"), zone.trim_start_matches("Etc/"));
     let swap_note = if expect.swap_mib > 0 && context.engine.name() == "qemu" {
         let swaps = context.ssh.run(&["cat", "/proc/swaps"])?.stdout;
         let kib: u64 = swaps.lines().skip(1).filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok()).sum();

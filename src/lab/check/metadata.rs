@@ -6,12 +6,17 @@ use serde_json::Value;
 use super::{Context, METADATA, Outcome};
 
 fn ask(context: &mut Context) -> Result<std::result::Result<Value, Outcome>> {
+    if let Some(known) = &context.metadata {
+        return Ok(Ok(known.clone()));
+    }
     let Some(metadata) = context.lab.and_then(|lab| lab.metadata.clone()) else {
         return Ok(Err(Outcome::Skipped("there is no metadata service without a lab".to_string())));
     };
     let image = context.lab.and_then(|lab| lab.canary.as_ref()).map(|canary| canary.image.clone()).unwrap_or_default();
     let (v4, v6) = (metadata.v4.to_string(), metadata.v6.to_string());
-    Ok(Ok(context.ssh.script(&METADATA, &[&v4, &v6, &metadata.body, &image])?))
+    let value = context.ssh.script(&METADATA, &[&v4, &v6, &metadata.body, &image])?;
+    context.metadata = Some(value.clone());
+    Ok(Ok(value))
 }
 
 fn got(answer: &Value, body: &Value) -> bool {

@@ -65,7 +65,7 @@ fn scan_all(context: &Context) -> Result<std::result::Result<(Vec<String>, Strin
             wrong.push(format!("{address}: planned but closed: {}", list(missing)));
         }
         told.push(format!(
-            "{address}: {} of {} ports open ({:.0} s)",
+            "{address}: open {}; {} tried in {:.0} s",
             list(found.open.iter().collect()),
             found.tried,
             found.seconds

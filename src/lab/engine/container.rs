@@ -99,6 +99,8 @@ impl Container {
         put(root, "etc/systemd/network/10-lab.network", network.as_bytes())?;
         put(root, "etc/resolv.conf", format!("nameserver {}\n", lab.dns).as_bytes())?;
         put(root, "etc/cloud/cloud.cfg.d/99-lab.cfg", b"network: {config: disabled}\n")?;
+        // In a container systemd does not notice that a user's manager has ended, and waits two minutes at shutdown.
+        put(root, "etc/systemd/system/user@.service.d/lab.conf", b"[Service]\nTimeoutStopSec=5\n")?;
         put(root, "var/lib/cloud/seed/nocloud/user-data", &self.seed.user_data)?;
         put(root, "var/lib/cloud/seed/nocloud/meta-data", self.seed.meta_data.as_bytes())
     }

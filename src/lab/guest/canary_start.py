@@ -44,7 +44,8 @@ run("docker", "rm", "-f", "lab-canary")
 errors = []
 for words in (
     ("systemd-run", "--unit=lab-canary", "--collect", "python3", "-c", LISTENER),
-    ("docker", "run", "-d", "--name", "lab-canary", "-p", f"{container_port}:{container_port}", image),
+    ("docker", "run", "-d", "--name", "lab-canary", "-p", f"0.0.0.0:{container_port}:{container_port}",
+     "-p", f"[::]:{container_port}:{container_port}", image),
 ):
     ok, said = run(*words)
     if not ok:

@@ -20,6 +20,8 @@ if sys.argv[1:] == ["restore"]:
     if os.path.isdir(KEEP):
         shutil.copytree(KEEP, "/etc/ufw", dirs_exist_ok=True, symlinks=True)
         shutil.rmtree(KEEP)
+    # After a flush ufw's chains are still there, and it would not hook them in again.
+    run("/usr/lib/ufw/ufw-init", "flush-all")
     run("ufw", "--force", "enable")
     run("systemctl", "restart", "docker")
     run("systemctl", "restart", "fail2ban")

@@ -99,7 +99,7 @@ mod tests {
         let text = format!("{short} *a.qcow2\n{long}  ./b.img\nSHA256 (c (1).img) = {short}\n# a comment\n{short}  a.qcow2.old\n");
         assert_eq!(in_file(&text, "a.qcow2"), Some(Checksum::Sha256(short.clone())));
         assert_eq!(in_file(&text, "b.img"), Some(Checksum::Sha512(long)));
-        assert_eq!(in_file(&text, "c (1).img"), None);
+        assert_eq!(in_file(&text, "c (1).img"), Some(Checksum::Sha256(short.clone())));
         assert_eq!(in_file(&format!("SHA256 (d.img) = {short}\n"), "d.img"), Some(Checksum::Sha256(short.clone())));
         assert_eq!(in_file(&text, "missing"), None);
         assert_eq!(in_file(&format!("{short}\n"), "anything"), Some(Checksum::Sha256(short)));
