@@ -31,7 +31,7 @@ fn python_json(rows: &[serde_json::Value]) -> Result<String> {
     let text = serde_json::to_string(rows).context("writing the manifest")?;
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_ascii() {
+        if character.is_ascii() && character != '\u{7f}' {
             out.push(character);
         } else {
             let mut units = [0; 2];
