@@ -78,7 +78,7 @@ class Root:
 
     def __init__(self, distribution):
         self.distribution = distribution
-        self.top = pathlib.Path(f"/mnt/{next(NUMBERS)}")
+        self.top = pathlib.Path(f"/mnt/{os.getpid()}-{next(NUMBERS)}")
         upper, work, self.path = (self.top / name for name in ("upper", "work", "root"))
         for folder in (upper, work, self.path):
             folder.mkdir(parents=True)

@@ -1,0 +1,212 @@
+"""The string fields of a profile, what stands in them on a good day, and who reads them back on the machine."""
+import base64
+import copy
+import json
+import re
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPuBXTSvcXQmxo9ZT1pYwq1owWKY8R6qDCJ7W5WYaWEJ"
+
+# What has broken programs of this kind: quotes, expansions, templates, YAML 1.1's words, white space, other alphabets.
+HOSTILE = [
+    "'", '"', "it's", 'a"b', "`id`", "$(id)", "$HOME", "${HOME}", "$", "a$b$$c", "%n", "100%", "%%", "\\", "a\\nb", "\\\\", "\\'", "x\\",
+    "a\nb", "\n", "a\n", "\na", "a\r\nb", "\r", "\t", "a\tb", "\tb", " a", "a ", " ", "", "no", "yes", "on", "off", "true", "null", "~",
+    "012", "0o14", "0x1F", "1:30", "1e3", "1_000", ".5", ".inf", "2001-01-01", "=", "<<", "{{ x }}", "{% if x %}", "${x}", "#{x}", "{#x#}",
+    "-", "- a", "-rf", "--help", "# a", "#", "a #b", "a: b", ": ", ":", "?", "? a", "[a]", "{a: b}", "&a", "*a", "!a", "!!str a", "|", ">",
+    "@a", "`", "a,b", "a;b", "a|b", "a&b", "a>b", "a<b", "(a)", "*", "~root", "../../etc/passwd", "/", "..", "<script>", "E", "\nE\n", "PY",
+    "'''", '"""', "---", "...", "é", "ção", "日本語", "🦀", "\u00a0", "\u200b", "\u202e", "\u2028", "\u0085", "\ufeff", "\ufeffa", "\ufffd",
+    "e\u0301", "\u0000", "a\u0000b", "\u0001", "\u001b[31m", "\u007f", "\u009b", "x" * 300, "x" * 5000, "a b" * 400, "\\x41", "%41", "&amp;",
+    "$$", "$${x}", "$1", "!", "!x", "^", "a=b", "A=B\nC=D", "export A=1", "a\\", "'\\''", "EOF", "julia-bootstrap", "\\u0041", "\x7f\x80",
+]
+
+BASE = {
+    "version": 1,
+    "name": "hostile",
+    "distribution": "debian-13",
+    "host": {"hostname": "hostile", "timezone": "America/Sao_Paulo", "locale": "C.UTF-8", "swap": "1GiB"},
+    "admin": {"user": "deploy", "ssh_keys": [f"{KEY} me@laptop"]},
+    "ssh": {"idle_timeout": "10m", "allow_users": ["ops"]},
+    "firewall": {"allow": ["51820/udp"]},
+    "fail2ban": {"find_time": "10m", "ban_time": "1h", "ignore": ["203.0.113.7"]},
+    "updates": {"reboot": "04:30"},
+    "apt": {"mirror": "http://mirror.example.net/debian", "security_mirror": "http://mirror.example.net/security"},
+    "docker": {
+        "source": "docker", "repository": "https://mirror.example.net/docker", "registry_mirrors": ["https://mirror.example.net"],
+        "logins": [{"registry": "registry.example.net", "username": "me", "password": "TOKEN"}],
+    },
+    "domain": "hostile.example.net",
+    "aliases": ["www.hostile.example.net"],
+    "trusted_proxies": ["192.0.2.0/24"],
+    "tls": {"email": "ops@example.net", "directory": "https://acme.example.net/dir", "staging_directory": "https://staging.example.net/dir"},
+    "secrets": {
+        "TOKEN": {"env": "TOKEN"}, "GIVEN": {"env": "GIVEN"}, "DEPLOY": {"generate": 32, "as": "credential"},
+        "file.json": {"file": "secret", "as": "credential"}, "UNUSED": {"generate": 32},
+    },
+    "services": {
+        "web": {
+            "image": "docker.io/library/web:1", "environment": {"VALUE": "v", "GIVEN": "${GIVEN}"}, "command": ["run", "argument"],
+            "labels": {"label": "l"}, "configs": ["text"], "restart": "unless-stopped", "healthcheck": {"test": ["CMD", "true"]},
+            "x-bootstrap": {"routes": [{"path": "/", "port": 8000}, {"path": "/hooks/", "port": 8000, "host": "hooks.example.net"}],
+                            "health": "/health", "runs_as_root": "because"},
+        },
+        "app": {
+            "restart": "unless-stopped", "healthcheck": {"test": ["CMD", "true"]},
+            "x-bootstrap": {"source": {"git": "git@git.example.net:me/app.git", "branch": "main", "deploy_key": "DEPLOY"}},
+        },
+    },
+    "configs": {"text": {"content": "text"}},
+}
+
+
+# The last step of a path that means the key itself.
+NAME = object()
+
+
+def at(tree, path):
+    """The value at a path of keys and indices."""
+    for number, step in enumerate(path):
+        if step is NAME:
+            return path[number - 1]
+        tree = tree[step]
+    return tree
+
+
+def with_value(path, value):
+    """The base profile with another value, or key, at a path."""
+    tree = copy.deepcopy(BASE)
+    if path[-1] is NAME:
+        mapping = at(tree, path[:-2])
+        mapping[value] = mapping.pop(path[-2])
+    else:
+        at(tree, path[:-1])[path[-1]] = value
+    return tree
+
+
+def plan(*path):
+    """Reads a value of plan.json as Python on the machine does, and as a stage's shell does through `get`."""
+    def read(machine):
+        yield "plan.json", at(machine.plan, path)
+        if all(isinstance(step, str) for step in path):
+            found = machine.shell(f'. /usr/local/lib/julia-bootstrap/lib.sh; v=$(get "$1"; echo .); printf %s "${{v%.}}"', ".".join(path))
+            yield "the shell's `get`", found.removesuffix("\n")
+    return read
+
+
+def hosts(index):
+    """Reads a host name of the web edge: in plan.json and in nginx."""
+    def read(machine):
+        yield "plan.json", machine.plan["hosts"][index]
+        yield "nginx's server_name", machine.nginx("server_name")[index]
+    return read
+
+
+def location(index):
+    """Reads a path of the web edge as nginx does."""
+    def read(machine):
+        yield "nginx's location", machine.nginx("location")[index]
+    return read
+
+
+def compose(*path):
+    """Reads a value of the stack as Compose does, and as any reader of YAML."""
+    def read(machine):
+        yield "PyYAML", at(machine.compose_file(), path).replace("$$", "$")
+        yield "Compose", at(machine.compose(), path).replace("$$", "$")
+    return read
+
+
+def compose_key(index, *path):
+    """Reads the last key of a mapping of the stack as Compose does, and as any reader of YAML."""
+    def read(machine):
+        yield "PyYAML", list(at(machine.compose_file(), path))[index]
+        keys = {key.replace("$$", "$") for key in at(machine.compose(), path)} - set(at(BASE, path))
+        yield "Compose", keys.pop() if keys else list(at(BASE, path))[index]
+    return read
+
+
+def sshd_user(machine):
+    """Reads a user of AllowUsers as sshd does."""
+    users = re.findall(r"^allowusers (.*)$", machine.output("sshd", "-T"), re.M)
+    yield "sshd -T", users[1]
+
+
+def admin_user(machine):
+    """Reads the admin user as the stages, sshd and sudo do."""
+    yield from plan("admin", "user")(machine)
+    yield "sshd -T", re.findall(r"^allowusers (.*)$", machine.output("sshd", "-T"), re.M)[0]
+    yield "sudoers", machine.text("/etc/sudoers.d/90-julia-bootstrap").split()[-4] if not machine.output("visudo", "-cq") else "refused"
+
+
+def authorized_key(machine):
+    """Reads the key's line; ssh-keygen must take it, and it must be one."""
+    yield "authorized_keys", machine.text("/etc/julia-bootstrap/authorized_keys").removesuffix("\n")
+    yield "ssh-keygen", f"{KEY}{machine.output('ssh-keygen', '-lf', '/etc/julia-bootstrap/authorized_keys').count(chr(10)) - 1 or ''}"
+
+
+def apt(name, index):
+    """Reads a mirror as apt does."""
+    def read(machine):
+        machine.root.write(f"/etc/apt/sources.list.d/hostile-{name}.sources", machine.text(f"/etc/julia-bootstrap/{name}.sources"))
+        lines = machine.output("apt-get", "indextargets", "--no-release-info", "--format", "$(SOURCESENTRY)\t$(REPO_URI)").splitlines()
+        ours = [line.split("\t")[1].rstrip("/") for line in lines if f"hostile-{name}." in line]
+        yield "apt", list(dict.fromkeys(ours))[index]
+    return read
+
+
+def units(machine):
+    """Reads the name as systemd does, and as the shell does."""
+    yield from plan("name")(machine)
+    found = machine.output("systemd-analyze", "verify", "--man=no", f"{machine.plan['name']}-bootstrap.target")
+    yield "systemd-analyze", found or machine.plan["name"]
+    unit = machine.text(f"/etc/systemd/system/{machine.plan['name']}-host.service")
+    yield "Description", re.search(r"^Description=(.*): ", unit, re.M)[1].replace("%%", "%")
+
+
+def login(machine):
+    """Reads a registry's user as Docker does from the file that the secrets stage writes."""
+    yield "plan.json", machine.plan["docker"]["logins"][0]["username"]
+    machine.stage("secrets")
+    (entry,) = json.loads(machine.root.read("/root/.docker/config.json"))["auths"].values()
+    yield "Docker's config.json", base64.b64decode(entry["auth"]).decode().rpartition(":")[0]
+
+
+def source(index):
+    """Reads a git source as the pull stage's shell does."""
+    def read(machine):
+        yield "plan.json", machine.plan["sources"][0].split("\t")[index]
+        yield "the shell's read", machine.shell('. /usr/local/lib/julia-bootstrap/lib.sh; get sources | cut -f"$1"', str(index + 1)).removesuffix("\n")
+    return read
+
+
+# Path, the good value, and either who reads it back or the shape that an accepted value must have.
+FIELDS = [
+    (["name"], units), (["host", "hostname"], plan("host", "hostname")), (["host", "timezone"], plan("host", "timezone")),
+    (["host", "locale"], plan("host", "locale")), (["host", "swap"], r"\d+ ?(MiB|GiB|MB|GB|M|G|m|g)?|none|0"),
+    (["admin", "user"], admin_user), (["admin", "ssh_keys", 0], authorized_key), (["ssh", "allow_users", 0], sshd_user),
+    (["ssh", "idle_timeout"], r"\d+ ?[a-z]+"), (["firewall", "allow", 0], r"\d+/(tcp|udp)"), (["fail2ban", "find_time"], r"\d+ ?[a-z]+"),
+    (["fail2ban", "ignore", 0], r"[0-9a-f.:]+(/\d+)?"), (["trusted_proxies", 0], r"[0-9a-f.:]+(/\d+)?"),
+    (["updates", "reboot"], r"\d\d:\d\d|never"), (["apt", "mirror"], apt("apt", 0)), (["apt", "security_mirror"], apt("apt", 1)),
+    (["docker", "repository"], apt("docker", 0)), (["docker", "registry_mirrors", 0], lambda m: [("daemon.json", m.daemon()["registry-mirrors"][0])]),
+    (["docker", "logins", 0, "registry"], lambda m: [("plan.json", m.plan["docker"]["logins"][0]["registry"])]),
+    (["docker", "logins", 0, "username"], login), (["docker", "logins", 0, "password"], r"TOKEN"),
+    (["domain"], hosts(0)), (["aliases", 0], hosts(1)), (["services", "web", "x-bootstrap", "routes", 1, "host"], hosts(2)),
+    (["tls", "email"], plan("tls", "email")), (["tls", "directory"], plan("tls", "directory")),
+    (["tls", "staging_directory"], plan("tls", "staging")), (["distribution"], r"(debian|ubuntu)-[\d.]+"), (["compose"], r"(?!)"),
+    (["services", "web", "x-bootstrap", "routes", 1, "path"], location(-1)),
+    (["services", "web", "x-bootstrap", "health"], lambda m: [("plan.json", m.plan["health"][0][1])]),
+    (["services", "web", "x-bootstrap", "runs_as_root"], None), (["services", "app", "x-bootstrap", "source", "git"], source(1)),
+    (["services", "app", "x-bootstrap", "source", "branch"], source(2)),
+    (["services", "app", "x-bootstrap", "source", "deploy_key"], r"DEPLOY"),
+    (["services", "web", "image"], compose("services", "web", "image")), (["services", "web", "environment", "VALUE"], compose("services", "web", "environment", "VALUE")),
+    (["services", "web", "command", 1], compose("services", "web", "command", 1)),
+    (["services", "web", "labels", "label"], compose("services", "web", "labels", "label")),
+    (["configs", "text", "content"], compose("configs", "text", "content")),
+    (["services", "app", NAME], compose_key(-1, "services")),
+    (["services", "web", "environment", "GIVEN", NAME], compose_key(-1, "services", "web", "environment")),
+    (["services", "web", "labels", "label", NAME], compose_key(-1, "services", "web", "labels")),
+    (["secrets", "UNUSED", NAME], lambda m: [("plan.json", m.plan["secrets"][-1]["name"])]),
+    (["secrets", "GIVEN", "env"], r"TOKEN|GIVEN"), (["secrets", "file.json", "file"], r"secret"),
+]
+# Compose's own interpolation is passed on: a `$` is written `$$` there.
+INTERPOLATED = {"services", "configs"}
+# Where an international domain becomes ASCII.
+DOMAINS = {("domain",), ("aliases", 0), ("services", "web", "x-bootstrap", "routes", 1, "host")}
