@@ -39,6 +39,12 @@ def text_of(profile):
     return json.dumps(profile, indent=1, ensure_ascii=False)
 
 
+def place(path):
+    """The line of the base profile on which the value at a path begins."""
+    lines = text_of(fields.with_value(path, SENTINEL)).split("\n")
+    return next(number for number, part in enumerate(lines, 1) if SENTINEL in part)
+
+
 class Rendered:
     """A profile rendered, and its files in a root with the programs that read them."""
 
@@ -171,15 +177,15 @@ class Bench:
                 if want != have and (form == "readable" or not lint_checks.same_but_for_comments(path, want.decode(), have.decode())):
                     raise Wrong(f"{path} differs in the {form} form")
 
-    def refusal(self, folder, line):
-        """A refusal tells a position: one of its errors stands on the line of the hostile string."""
+    def refusal(self, folder, lines):
+        """A refusal tells a position: one of its errors stands on a line where the hostile string is."""
         done = self.tool(folder, "check", "p.yaml", "--json")
         if done.returncode != 2:
             raise Wrong(f"render refused it, and check ended with status {done.returncode}")
         errors = [row for row in json.loads(done.stdout)["findings"] if row["severity"] == "error"]
-        if not any(row["line"] == line and row["column"] >= 1 and row["file"].endswith("p.yaml") for row in errors):
+        if not any(row["line"] in lines and row["column"] >= 1 and row["file"].endswith("p.yaml") for row in errors):
             places = [(row["code"], row["file"], row["line"], row["column"]) for row in errors]
-            raise Wrong(f"it was refused, but not at line {line}: {places}")
+            raise Wrong(f"it was refused, but not at line {lines[0]}: {places}")
 
     def one(self, path, reader, value):
         """One string in one field: "refused" or "kept"."""
@@ -189,11 +195,10 @@ class Bench:
             text = text_of(fields.with_value(path, written))
             (folder / "p.yaml").write_text(text)
             (folder / "secret").write_text("{}")
-            line = text_of(fields.with_value(path, SENTINEL)).split("\n")
-            line = next(number for number, part in enumerate(line, 1) if SENTINEL in part)
+            lines = [place(path)] + ([place(path[:-1])] if tuple(path) in fields.AROUND else [])
             rendered = self.bundle(folder)
             if rendered is None:
-                self.refusal(folder, line)
+                self.refusal(folder, lines)
                 return "refused"
             if isinstance(reader, str):
                 if not re.fullmatch(reader, value):
