@@ -110,7 +110,11 @@ def compose(*path):
     """Reads a value of the stack as Compose does, and as any reader of YAML."""
     def read(machine):
         yield "PyYAML", at(machine.compose_file(), path).replace("$$", "$")
-        yield "Compose", at(machine.compose(), path).replace("$$", "$")
+        try:
+            yield "Compose", at(machine.compose(), path).replace("$$", "$")
+        except KeyError:
+            # Compose leaves out what is empty.
+            yield "Compose", ""
     return read
 
 
