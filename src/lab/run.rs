@@ -201,14 +201,12 @@ impl Run<'_> {
             if boot.ready.is_none() && (early || tracker.state.as_deref() == Some("ready")) {
                 boot.ready = Some(elapsed);
             }
-            match cut {
-                Some(moment) => {
-                    if boot.first.is_some() && elapsed >= moment {
-                        return Ok((boot, tracker));
-                    }
-                }
-                None if boot.ready.is_some() => return Ok((boot, tracker)),
-                None => {}
+            let over = match cut {
+                Some(moment) => boot.first.is_some() && elapsed >= moment,
+                None => boot.ready.is_some(),
+            };
+            if over {
+                return Ok((boot, tracker));
             }
             match tracker.state.as_deref() {
                 Some("failed") => {

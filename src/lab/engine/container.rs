@@ -150,7 +150,6 @@ impl Engine for Container {
         self.disk = None;
         let mut disk = Disk::copy(&self.image, &self.folder)?;
         self.furnish(disk.mount()?)?;
-        disk.unmount()?;
         self.disk = Some(disk);
         File::create(&self.console).with_context(|| format!("creating {}", self.console.display()))?;
         Ok(())
@@ -225,8 +224,8 @@ impl Engine for Container {
     fn power_cut(&mut self) -> Result<()> {
         let frozen = self.disk.as_ref().context("the machine has no disk")?.freeze_as_is();
         self.kill();
-        self.disk.as_mut().map_or(Ok(()), Disk::unmount)?;
-        frozen
+        frozen?;
+        self.disk.as_mut().map_or(Ok(()), Disk::survive)
     }
 
     fn keep(&mut self) -> String {
@@ -246,7 +245,7 @@ impl Drop for Container {
         self.kill();
         self.disk = None;
         may("ip", &["netns", "delete", &self.lab.netns]);
-        let _ = fs::remove_file(self.folder.join("root.ext4"));
+        super::disk::clear(&self.folder);
         let _ = fs::remove_dir(self.folder.join("root"));
     }
 }

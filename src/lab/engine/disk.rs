@@ -17,6 +17,9 @@ const NO_LOG_FLUSH: u32 = 2;
 /// An image file, mounted or not.
 #[derive(Debug)]
 pub struct Disk {
+    folder: PathBuf,
+    /// Counts the image files: each has a name, and so a loop device and a filesystem, of its own.
+    generation: u32,
     file: PathBuf,
     mount: PathBuf,
     mounted: bool,
@@ -26,11 +29,29 @@ impl Disk {
     /// Copies `image` (an ext4 filesystem) to `folder`, which also gets the mount point.
     pub fn copy(image: &Path, folder: &Path) -> Result<Self> {
         check_ext4(image)?;
-        let file = folder.join("root.ext4");
         let mount = folder.join("root");
         std::fs::create_dir_all(&mount).with_context(|| format!("creating {}", mount.display()))?;
-        must("cp", &["--sparse=always", &image.to_string_lossy(), &file.to_string_lossy()])?;
-        Ok(Disk { file, mount, mounted: false })
+        clear(folder);
+        let mut disk =
+            Disk { folder: folder.to_path_buf(), generation: 0, file: image.to_path_buf(), mount, mounted: false };
+        disk.renew()?;
+        Ok(disk)
+    }
+
+    /// Goes on with a copy of the present image file.
+    fn renew(&mut self) -> Result<PathBuf> {
+        self.generation += 1;
+        let next = self.folder.join(format!("root-{}.ext4", self.generation));
+        must("cp", &["--sparse=always", &self.file.to_string_lossy(), &next.to_string_lossy()])?;
+        Ok(std::mem::replace(&mut self.file, next))
+    }
+
+    /// After [`Disk::freeze_as_is`] and the end of the machine: goes on with a copy of what reached the disk. The old
+    /// filesystem may live on for a while in the mount namespaces of programs that started meanwhile.
+    pub fn survive(&mut self) -> Result<()> {
+        let old = self.renew()?;
+        self.unmount()?;
+        std::fs::remove_file(&old).with_context(|| format!("removing {}", old.display()))
     }
 
     /// Mounts it. Commits are rare, so that whatever a program did not sync itself is really lost in a cut.
@@ -81,6 +102,14 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         let _ = self.unmount();
+    }
+}
+
+/// Removes the image files in `folder`.
+pub fn clear(folder: &Path) {
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in names.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "ext4")) {
+        let _ = std::fs::remove_file(entry.path());
     }
 }
 
