@@ -166,7 +166,7 @@ impl Engine for Container {
             .env("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network")
             .arg("-D")
             .arg(&root)
-            .args(["-b", "--register=no", "--keep-unit", "--capability=all", "--resolv-conf=off", "--console=read-only"])
+            .args(["-b", "--register=no", "--keep-unit", "--capability=all", "--resolv-conf=off", "--timezone=off", "--console=read-only"])
             .arg("--system-call-filter=add_key keyctl bpf")
             .arg(format!("--machine={}", self.lab.netns))
             .arg(format!("--network-namespace-path=/run/netns/{}", self.lab.netns))
