@@ -20,10 +20,13 @@ pub fn dotenv_quote(value: &str) -> Option<String> {
     Some(out)
 }
 
+/// What a line holds: a name and its value, or why it cannot be read.
+pub type Line = Result<(String, String), String>;
+
 /// Reads the lines of an env file as people write them: `NAME=value`, `export NAME=value`, comments, single quotes
 /// (literal) and double quotes (with `\n`, `\"`, `\\`, `\$`). Each item is the byte offset of its line with the pair,
 /// or with a sentence on what is wrong.
-pub fn read(text: &str) -> Vec<(usize, Result<(String, String), String>)> {
+pub fn read(text: &str) -> Vec<(usize, Line)> {
     let mut out = Vec::new();
     let mut offset = 0;
     for line in text.split_inclusive('\n') {

@@ -69,7 +69,7 @@ impl Reader<'_> {
         };
         for (key, _) in entries {
             let name = key.as_str().unwrap_or_default();
-            if !fields.contains(&name) && !(extensions && name.starts_with("x-")) {
+            if !(fields.contains(&name) || extensions && name.starts_with("x-")) {
                 let finding =
                     self.report.error(key.span, "unknown-field", format!("unknown field `{}`", shown(name)));
                 match nearest(name, fields.iter().copied()) {

@@ -31,7 +31,7 @@ impl Published {
     }
 
     /// The host port that leads from 127.0.0.1 to a container port.
-    fn from_loopback(&self, target: u16) -> Option<u16> {
+    fn loopback_port_for(&self, target: u16) -> Option<u16> {
         let reachable = match self.address {
             None => true,
             Some(IpAddr::V4(address)) => address.is_unspecified() || address == Ipv4Addr::LOCALHOST,
@@ -158,7 +158,7 @@ pub fn allocate(written: &Written, services: &[Extended], report: &mut Report) -
             if ports.table.contains_key(&key) {
                 continue;
             }
-            let there = entries.iter().find_map(|(_, entry)| entry.as_ref().ok()?.from_loopback(port));
+            let there = entries.iter().find_map(|(_, entry)| entry.as_ref().ok()?.loopback_port_for(port));
             let given = match there {
                 _ if on_host => Some(port),
                 Some(there) => Some(there),

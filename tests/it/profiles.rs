@@ -1,11 +1,10 @@
 //! The profiles in `profiles/`: they pass, say what is still to do, and Compose takes their stacks.
 
-use crate::support::{KEY, line};
+use crate::support::{KEY, compose_client, line};
 use julia_bootstrap::profile::model::Profile;
 use julia_bootstrap::profile::{self, Input, PathOrName, embedded, embedded_names};
 use julia_bootstrap::report::Report;
 use julia_bootstrap::yaml;
-use std::process::Command;
 
 fn load(name: &str, sets: &[&str]) -> (Profile, Report) {
     let sets = sets.iter().map(|set| (*set).to_owned()).collect();
@@ -54,13 +53,19 @@ fn what_is_left_to_do_is_all_that_is_found() {
 fn the_stack_has_fixed_names_loopback_ports_and_no_root() {
     let (profile, _) = load("julia", &[]);
     let stack = profile.stack.expect("a stack");
-    let routes: Vec<_> = stack.services[0].routes.iter().map(|r| (r.path.as_str(), r.loopback_port, r.rate_limit)).collect();
+    let routes: Vec<_> =
+        stack.services[0].routes.iter().map(|r| (r.path.as_str(), r.loopback_port, r.rate_limit)).collect();
     assert_eq!(routes[0].0, "/");
     assert_eq!(routes[0].2.map(|limit| (limit.per_second, limit.burst)), Some((10, 20)));
     assert_eq!((routes[1].0, routes[1].2), ("/webhook/", None));
     assert_eq!(routes[0].1, routes[1].1);
     let text = yaml::emit(&stack.compose);
-    for part in ["name: \"julia-redis-data\"", "name: \"julia-postgres-data\"", "name: \"julia-network\"", "\"127.0.0.1:8000:8000\""] {
+    for part in [
+        "name: \"julia-redis-data\"",
+        "name: \"julia-postgres-data\"",
+        "name: \"julia-network\"",
+        "\"127.0.0.1:8000:8000\"",
+    ] {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
     assert!(!text.contains("x-bootstrap"));
@@ -95,28 +100,18 @@ fn a_name_that_is_not_embedded_is_answered_with_the_near_one() {
     );
 }
 
-/// Asks the real client where there is one: `docker compose`, or the program that `COMPOSE` names.
 #[test]
 fn compose_takes_every_stack() {
-    let program = std::env::var("COMPOSE").unwrap_or_else(|_| "docker compose".into());
-    let words: Vec<&str> = program.split(' ').collect();
-    let client = || {
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]);
-        command
-    };
-    if !client().arg("version").output().is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: there is no Compose client here");
-        return;
-    }
     for name in embedded_names() {
         let (profile, _) = load(name, &[]);
         let Some(stack) = profile.stack else { continue };
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let env: String = profile.secrets.iter().map(|secret| format!("{}=x\n", secret.name.replace('-', "_"))).collect();
+        let env: String =
+            profile.secrets.iter().map(|secret| format!("{}=x\n", secret.name.replace('-', "_"))).collect();
         std::fs::write(folder.path().join("compose.yaml"), yaml::emit(&stack.compose)).expect("writing");
         std::fs::write(folder.path().join(".env"), env).expect("writing");
-        let output = client().args(["config", "--quiet"]).current_dir(folder.path()).output().expect("running Compose");
+        let Some(mut client) = compose_client() else { return };
+        let output = client.args(["config", "--quiet"]).current_dir(folder.path()).output().expect("running Compose");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && said.is_empty(), "{name}: {said}");
     }

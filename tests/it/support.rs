@@ -4,6 +4,7 @@ use julia_bootstrap::profile::model::Profile;
 use julia_bootstrap::profile::{Input, PathOrName, load};
 use julia_bootstrap::report::{Finding, Report};
 use std::path::PathBuf;
+use std::process::Command;
 
 /// A key that a test profile may carry.
 pub const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEF75iVgjWgDe6WyZ2s7mKUKdMisr0er1yihkWm1IFjg me@laptop";
@@ -38,7 +39,8 @@ impl Test {
 
     /// A good profile with one good service `a`, and more lines in that service.
     pub fn service(more: &str) -> Self {
-        let service = "domain: t.dev\nservices:\n  a:\n    image: x:1\n    restart: always\n    healthcheck: {test: \"true\"}\n";
+        let service =
+            "domain: t.dev\nservices:\n  a:\n    image: x:1\n    restart: always\n    healthcheck: {test: \"true\"}\n";
         let more: String = more.lines().map(|line| format!("    {line}\n")).collect();
         Self::new(&format!("{service}{more}"))
     }
@@ -99,7 +101,11 @@ impl Test {
     /// All findings, one a line: `line:column severity[code] message | help`.
     pub fn findings(&self) -> String {
         let loaded = self.load();
-        assert_eq!(loaded.profile.is_none(), loaded.report.has_errors(), "a profile comes without errors, and only then");
+        assert_eq!(
+            loaded.profile.is_none(),
+            loaded.report.has_errors(),
+            "a profile comes without errors, and only then"
+        );
         loaded.report.findings().iter().map(|finding| line(finding, &loaded.report)).collect::<Vec<_>>().join("\n")
     }
 }
@@ -110,4 +116,20 @@ pub fn line(finding: &Finding, report: &Report) -> String {
     let place = place.map_or("-".to_owned(), |(_, line, column)| format!("{line}:{column}"));
     let help = finding.help.as_ref().map(|help| format!(" | {help}")).unwrap_or_default();
     format!("{place} {}[{}] {}{help}", finding.severity.name(), finding.code, finding.message)
+}
+
+/// The real Compose client, where there is one: the program that `COMPOSE` names, or `docker compose`.
+pub fn compose_client() -> Option<Command> {
+    let program = std::env::var("COMPOSE").unwrap_or_else(|_| "docker compose".into());
+    let client = || {
+        let mut words = program.split(' ');
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words);
+        command
+    };
+    let there = client().arg("version").output().is_ok_and(|output| output.status.success());
+    if !there {
+        eprintln!("skipped: there is no Compose client here (name one by COMPOSE=…)");
+    }
+    there.then(client)
 }
