@@ -20,7 +20,7 @@ pub fn dotenv_quote(value: &str) -> Option<String> {
     Some(out)
 }
 
-/// What a line holds: a name and its value, or why it cannot be read.
+/// A name with its value, or a sentence on what is wrong with the line.
 pub type Line = Result<(String, String), String>;
 
 /// Reads the lines of an env file as people write them: `NAME=value`, `export NAME=value`, comments, single quotes
@@ -41,7 +41,7 @@ pub fn read(text: &str) -> Vec<(usize, Line)> {
     out
 }
 
-fn read_line(line: &str) -> Result<(String, String), String> {
+fn read_line(line: &str) -> Line {
     let line = line.strip_prefix("export ").unwrap_or(line);
     let (name, value) = line.split_once('=').ok_or("this line is not NAME=value")?;
     let (name, value) = (name.trim(), value.trim());
@@ -102,13 +102,7 @@ mod tests {
         let flat: Vec<_> = read.iter().map(|(_, line)| line.clone().map_err(|e| e.len() > 10)).collect();
         assert_eq!(
             flat,
-            [
-                Ok(("A".into(), "1".into())),
-                Ok(("B".into(), "x $y".into())),
-                Err(true),
-                Err(true),
-                Err(true)
-            ]
+            [Ok(("A".into(), "1".into())), Ok(("B".into(), "x $y".into())), Err(true), Err(true), Err(true)]
         );
     }
 }

@@ -61,7 +61,7 @@ fn load_unsorted(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &m
     let variables = input.env_file.as_deref().map(|path| read_env_file(path, report)).unwrap_or_default();
     let lookup = |name: &str| variables.get(name).cloned().or_else(|| env(name));
     let written = Written::read(&root, &mut Reader { report })?;
-    let resolved = resolve::resolve(&written, &root, &lookup, report)?;
+    let resolved = resolve::resolve(&written, &root, &lookup, report);
     validate::validate(&resolved, &root, report);
     Some(resolved.profile)
 }

@@ -217,11 +217,17 @@ impl Report {
         }
     }
 
-    /// Brings the findings into reading order: by source, then by position; those without a place come last.
+    /// Brings the findings into reading order: by source, then by position; those without a place come last. What is
+    /// said twice of one place, as through an anchor, is said once.
     pub fn sort(&mut self) {
         self.findings.sort_by_key(|finding| match finding.span {
             Some(span) => (span.source.0, span.start),
             None => (usize::MAX, 0),
+        });
+        let mut seen = std::collections::HashSet::new();
+        self.findings.retain(|finding| {
+            let place = finding.span.map(|span| (span.source, span.start));
+            seen.insert((finding.code, finding.message.clone(), place))
         });
     }
 

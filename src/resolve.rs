@@ -9,12 +9,13 @@ mod service;
 pub use ports::{Published, published};
 pub use service::Extended;
 
+use crate::distribution::Distribution;
+use crate::profile::Certificates;
 use crate::profile::model::*;
 use crate::profile::quantity::Proxies;
 use crate::profile::reader::{Reader, Spanned};
 use crate::profile::text::FilePath;
 use crate::profile::written::Written;
-use crate::profile::Certificates;
 use crate::report::{Report, Span};
 use crate::yaml::Node;
 use std::path::PathBuf;
@@ -35,19 +36,15 @@ pub struct Resolved {
     pub services: Vec<Extended>,
 }
 
-/// Fills in every default. `None` when findings make going on pointless.
-pub fn resolve(
-    written: &Written,
-    root: &Node,
-    env: &dyn Fn(&str) -> Option<String>,
-    report: &mut Report,
-) -> Option<Resolved> {
+/// Fills in every default, also where findings stand, so that later checks find the rest.
+pub fn resolve(written: &Written, root: &Node, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Resolved {
     let compose = compose::document(written, root, report);
     let services = compose.as_ref().map(|document| service::read(document, report)).unwrap_or_default();
     let secrets = secrets::resolve(&written.secrets, env, report);
     let ca = certificates(written, root, report);
-    let (Some(name), Some(distribution)) = (&written.name, written.distribution) else { return None };
-    let name = name.0.clone();
+    // Where these are missing there is an error already; the rest is checked all the same.
+    let name = written.name.as_ref().map_or_else(|| "unnamed".to_owned(), |name| name.0.clone());
+    let distribution = written.distribution.unwrap_or(Distribution::Debian13);
     let docker = docker(written, distribution);
     let ports = ports::allocate(written, &services, report);
     let stack = compose.as_ref().map(|document| compose::stack(&name, document, &services, &ports));
@@ -113,10 +110,10 @@ pub fn resolve(
         stack,
         name,
     };
-    Some(Resolved { profile, compose, routes, services })
+    Resolved { profile, compose, routes, services }
 }
 
-fn docker(written: &Written, distribution: crate::distribution::Distribution) -> Docker {
+fn docker(written: &Written, distribution: Distribution) -> Docker {
     let source = match (written.docker.source, distribution.facts().docker_packages) {
         (Some(source), _) => source.0,
         (None, Some(_)) => DockerSource::Distribution,

@@ -28,7 +28,8 @@ fn at(root: &Node, path: &[&str]) -> Span {
     for key in path {
         match node.entry(key) {
             Some((key, value)) => {
-                span = if value.as_map().is_some() || value.span.start == value.span.end { key.span } else { value.span };
+                span =
+                    if value.as_map().is_some() || value.span.start == value.span.end { key.span } else { value.span };
                 node = value;
             }
             None => break,

@@ -18,7 +18,11 @@ fn refuse_private(text: &str, node: &Node, reader: &mut Reader<'_>) -> bool {
         reader.report.sources.make_confidential(node.span.source);
         reader
             .report
-            .error(node.span, "private-key", "this is a PRIVATE key, and user-data can be read by anyone on the machine")
+            .error(
+                node.span,
+                "private-key",
+                "this is a PRIVATE key, and user-data can be read by anyone on the machine",
+            )
             .help("remove it, treat it as known to others and replace it; only the public part belongs here");
     }
     private

@@ -243,8 +243,7 @@ impl Value for PortRule {
 /// Reads an address or a range of addresses.
 fn range(node: &Node, reader: &mut Reader<'_>, others: &str) -> Option<IpNet> {
     let text = reader.text(node, "an address range")?;
-    let parsed: Option<IpNet> =
-        text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
+    let parsed: Option<IpNet> = text.parse().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
     match parsed {
         None => {
             let message = format!("`{}` is not an address range", shown(text));

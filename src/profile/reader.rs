@@ -70,8 +70,7 @@ impl Reader<'_> {
         for (key, _) in entries {
             let name = key.as_str().unwrap_or_default();
             if !(fields.contains(&name) || extensions && name.starts_with("x-")) {
-                let finding =
-                    self.report.error(key.span, "unknown-field", format!("unknown field `{}`", shown(name)));
+                let finding = self.report.error(key.span, "unknown-field", format!("unknown field `{}`", shown(name)));
                 match nearest(name, fields.iter().copied()) {
                     Some(known) => finding.help(format!("did you mean `{known}`?")),
                     None => finding.help(format!("known fields: {}", fields.join(", "))),
@@ -218,7 +217,7 @@ macro_rules! section {
                 node: &$crate::yaml::Node,
                 reader: &mut $crate::profile::reader::Reader<'_>,
             ) -> Option<Self> {
-                let extensions = false $(|| $extensions == "x-")?;
+                let extensions = [$($extensions)?].contains(&"x-");
                 reader.mapping(node, &[$(section!(@name $field)),*], extensions)?;
                 $( let $field = section!(@read $mode $ty, node, reader, section!(@name $field), $default, $example); )*
                 Some(Self { $($field),* })

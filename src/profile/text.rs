@@ -86,11 +86,68 @@ const RESERVED_NAMES: &[&str] =
 
 /// Users and groups that Debian and Ubuntu have or may get.
 const RESERVED_USERS: &[&str] = &[
-    "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "www-data",
-    "backup", "list", "irc", "gnats", "nobody", "nogroup", "_apt", "sshd", "messagebus", "polkitd", "uuidd", "tcpdump",
-    "syslog", "landscape", "lxd", "pollinate", "tss", "docker", "sudo", "adm", "tty", "disk", "kmem", "dialout",
-    "fax", "voice", "cdrom", "floppy", "tape", "audio", "dip", "operator", "src", "shadow", "utmp", "video", "sasl",
-    "plugdev", "staff", "users", "input", "sgx", "kvm", "render", "netdev", "crontab", "ssl-cert", "nginx", "certbot",
+    "root",
+    "daemon",
+    "bin",
+    "sys",
+    "sync",
+    "games",
+    "man",
+    "lp",
+    "mail",
+    "news",
+    "uucp",
+    "proxy",
+    "www-data",
+    "backup",
+    "list",
+    "irc",
+    "gnats",
+    "nobody",
+    "nogroup",
+    "_apt",
+    "sshd",
+    "messagebus",
+    "polkitd",
+    "uuidd",
+    "tcpdump",
+    "syslog",
+    "landscape",
+    "lxd",
+    "pollinate",
+    "tss",
+    "docker",
+    "sudo",
+    "adm",
+    "tty",
+    "disk",
+    "kmem",
+    "dialout",
+    "fax",
+    "voice",
+    "cdrom",
+    "floppy",
+    "tape",
+    "audio",
+    "dip",
+    "operator",
+    "src",
+    "shadow",
+    "utmp",
+    "video",
+    "sasl",
+    "plugdev",
+    "staff",
+    "users",
+    "input",
+    "sgx",
+    "kvm",
+    "render",
+    "netdev",
+    "crontab",
+    "ssl-cert",
+    "nginx",
+    "certbot",
 ];
 
 fn labelled(text: &str, first: fn(u8) -> bool, rest: fn(u8) -> bool) -> bool {
@@ -99,9 +156,8 @@ fn labelled(text: &str, first: fn(u8) -> bool, rest: fn(u8) -> bool) -> bool {
 }
 
 fn name(text: &str) -> Result<String, Wrong> {
-    let shape = labelled(text, |b| b.is_ascii_lowercase(), |b| {
-        b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'
-    });
+    let shape =
+        labelled(text, |b| b.is_ascii_lowercase(), |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if !shape || text.len() > 31 || text.ends_with('-') || text.contains("--") {
         return wrong(
             "is not a name",
@@ -116,9 +172,11 @@ fn name(text: &str) -> Result<String, Wrong> {
 }
 
 fn user(text: &str) -> Result<String, Wrong> {
-    let shape = labelled(text, |b| b.is_ascii_lowercase() || b == b'_', |b| {
-        b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_'
-    });
+    let shape = labelled(
+        text,
+        |b| b.is_ascii_lowercase() || b == b'_',
+        |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_',
+    );
     if !shape || text.len() > 32 {
         return wrong(
             "is not a user name",
@@ -133,10 +191,7 @@ fn user(text: &str) -> Result<String, Wrong> {
 
 fn is_label(label: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=63).contains(&label.len())
-        && label.bytes().all(inner)
-        && !label.starts_with('-')
-        && !label.ends_with('-')
+    (1..=63).contains(&label.len()) && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
 }
 
 fn hostname(text: &str) -> Result<String, Wrong> {
@@ -242,7 +297,10 @@ fn registry(text: &str) -> Result<String, Wrong> {
 }
 
 fn line(text: &str) -> Result<String, Wrong> {
-    if text.is_empty() || text.len() > 500 || text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+    if text.is_empty()
+        || text.len() > 500
+        || text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
+    {
         return wrong("is not one line of text", "write 1 to 500 bytes without line breaks and control characters");
     }
     Ok(text.into())
@@ -263,9 +321,11 @@ fn env_name(text: &str) -> Result<String, Wrong> {
 }
 
 fn secret_name(text: &str) -> Result<String, Wrong> {
-    let shape = labelled(text, |b| b.is_ascii_alphanumeric() || b == b'_', |b| {
-        b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')
-    });
+    let shape = labelled(
+        text,
+        |b| b.is_ascii_alphanumeric() || b == b'_',
+        |b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'),
+    );
     if shape && text.len() <= 100 {
         return Ok(text.into());
     }
@@ -289,7 +349,10 @@ fn is_path(text: &str, extra: &[u8]) -> bool {
 
 fn route_path(text: &str) -> Result<String, Wrong> {
     if !is_path(text, b"") {
-        return wrong("is not a path of the web edge", "begin it with `/`; use letters, digits and `._~-` between slashes");
+        return wrong(
+            "is not a path of the web edge",
+            "begin it with `/`; use letters, digits and `._~-` between slashes",
+        );
     }
     if !text.ends_with('/') {
         return wrong("does not end with `/`", &format!("write `{text}/`"));
@@ -331,8 +394,11 @@ fn git_url(text: &str) -> Result<String, Wrong> {
     let scp = text.split_once('@').and_then(|(user, rest)| Some((user, rest.split_once(':')?)));
     match scp {
         Some((user, (host, path)))
-            if self::user(user).is_ok() && host.to_ascii_lowercase().split('.').all(is_label)
-                && !path.is_empty() && !path.starts_with('-') && !path.contains(':') =>
+            if self::user(user).is_ok()
+                && host.to_ascii_lowercase().split('.').all(is_label)
+                && !path.is_empty()
+                && !path.starts_with('-')
+                && !path.contains(':') =>
         {
             Ok(text.into())
         }

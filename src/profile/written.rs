@@ -14,7 +14,7 @@ section! {
         /// Version of the profile's language.
         version: required Version, "none: must be written", "1";
         /// Gives `/opt/<name>` and the prefix of volumes, networks and units.
-        name: required Name, "none: must be written", "julia";
+        name: required Name, "none: must be written", "agent";
         /// What runs on the machine; the image chosen at the provider must be the same.
         distribution: required Distribution, "none: must be written", "debian-13";
         /// The machine itself.
@@ -34,7 +34,7 @@ section! {
         /// Docker.
         docker: with Docker, "{}", "{source: distribution}";
         /// Main host name of the web edge; without it there is no web server and ports 80 and 443 stay closed.
-        domain: optional Domain, "no web edge", "julia.example.com";
+        domain: optional Domain, "no web edge", "agent.example.com";
         /// Further host names that serve the same as the domain, each with its own certificate.
         aliases: with Vec<Spanned<Domain>>, "[]", "[www.example.com]";
         /// Proxies whose word on the client address is taken by nginx, rate limits and fail2ban.
@@ -60,7 +60,7 @@ section! {
     /// The machine itself.
     Host {
         /// Host name.
-        hostname: optional Hostname, "the profile's name", "julia";
+        hostname: optional Hostname, "the profile's name", "agent";
         /// Time zone of the machine and of every time of day in the profile.
         timezone: with Timezone, "UTC", "America/Sao_Paulo";
         /// Locale.
@@ -345,7 +345,8 @@ impl Value for SecretWritten {
         }
         let fields = SecretFields::read(node, reader)?;
         let written = |name: &str| node.get(name).is_some_and(|value| !value.is_null());
-        let read = [("generate", fields.generate.is_some()), ("env", fields.env.is_some()), ("file", fields.file.is_some())];
+        let read =
+            [("generate", fields.generate.is_some()), ("env", fields.env.is_some()), ("file", fields.file.is_some())];
         let all = read.iter().all(|(name, read)| *read == written(name));
         all.then_some(Self(fields))
     }

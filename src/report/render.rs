@@ -46,12 +46,14 @@ fn render_one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> Stri
     if let Some(span) = finding.span
         && let Some((name, line, column)) = sources.position(span)
     {
-        group = group.element(Origin::path(name).line(line).char_column(column));
-        if sources.get(span.source).is_some_and(|source| !source.confidential) {
-            let (text, range) = window(sources.text(span.source), span);
-            group = group.element(
-                Snippet::source(text).line_start(line).annotation(AnnotationKind::Primary.span(range)),
-            );
+        let shown = sources.get(span.source).is_some_and(|source| !source.confidential);
+        let (text, range, whole) = window(sources.text(span.source), span);
+        if !shown || !whole {
+            group = group.element(Origin::path(name).line(line).char_column(column));
+        }
+        if shown {
+            let snippet = Snippet::source(text).line_start(line).path(whole.then_some(name));
+            group = group.element(snippet.annotation(AnnotationKind::Primary.span(range)));
         }
     }
     if let Some(help) = &finding.help {
@@ -60,8 +62,8 @@ fn render_one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> Stri
     renderer.render(&[group])
 }
 
-/// The first line of the span, cut to a window when it is long, and the span's range in it.
-fn window(text: &str, span: Span) -> (&str, std::ops::Range<usize>) {
+/// The first line of the span, cut to a window when it is long; the span's range in it; whether it begins with the line.
+fn window(text: &str, span: Span) -> (&str, std::ops::Range<usize>, bool) {
     let start = floor_boundary(text, span.start);
     let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
     let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
@@ -69,7 +71,7 @@ fn window(text: &str, span: Span) -> (&str, std::ops::Range<usize>) {
     let from = floor_boundary(text, start.saturating_sub(WINDOW).max(line_start));
     let to = floor_boundary(text, line_end.min(start + WINDOW));
     let end = floor_boundary(text, span.end).clamp(start, to);
-    (&text[from..to], start - from..end - from)
+    (&text[from..to], start - from..end - from, from == line_start)
 }
 
 fn floor_boundary(text: &str, at: usize) -> usize {

@@ -31,7 +31,7 @@ impl Published {
     }
 
     /// The host port that leads from 127.0.0.1 to a container port.
-    fn loopback_port_for(&self, target: u16) -> Option<u16> {
+    fn loopback_port(&self, target: u16) -> Option<u16> {
         let reachable = match self.address {
             None => true,
             Some(IpAddr::V4(address)) => address.is_unspecified() || address == Ipv4Addr::LOCALHOST,
@@ -99,7 +99,8 @@ fn parts(address: Option<&str>, host: Option<&str>, target: &str, protocol: Opti
 }
 
 fn range(text: &str) -> Option<(u16, u16)> {
-    let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0 && text.bytes().all(|b| b.is_ascii_digit()));
+    let port =
+        |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0 && text.bytes().all(|b| b.is_ascii_digit()));
     match text.split_once('-') {
         None => port(text).map(|port| (port, port)),
         Some((first, last)) => Some((port(first)?, port(last)?)).filter(|(first, last)| first <= last),
@@ -120,15 +121,20 @@ impl Ports {
     pub fn route(&self, service: &str, written: &RouteWritten) -> Route {
         let port = written.port.map_or(0, |port| port.0);
         Route {
-            host: written.host.as_ref().map(|host| host.value.0.clone()).filter(|host| Some(host) != self.domain.as_ref()),
+            host: written
+                .host
+                .as_ref()
+                .map(|host| host.value.0.clone())
+                .filter(|host| Some(host) != self.domain.as_ref()),
             path: written.path.0.clone(),
             port,
             loopback_port: self.table.get(&(service.to_owned(), port)).copied().unwrap_or(port),
             strip_prefix: written.strip_prefix,
             websocket: written.websocket,
-            rate_limit: written.rate_limit.as_ref().and_then(|limit| {
-                Some(RateLimit { per_second: limit.per_second?.0, burst: limit.burst.0 })
-            }),
+            rate_limit: written
+                .rate_limit
+                .as_ref()
+                .and_then(|limit| Some(RateLimit { per_second: limit.per_second?.0, burst: limit.burst.0 })),
             body_size_mib: written.body_size.0,
             timeout_seconds: written.timeout.0,
         }
@@ -158,7 +164,7 @@ pub fn allocate(written: &Written, services: &[Extended], report: &mut Report) -
             if ports.table.contains_key(&key) {
                 continue;
             }
-            let there = entries.iter().find_map(|(_, entry)| entry.as_ref().ok()?.loopback_port_for(port));
+            let there = entries.iter().find_map(|(_, entry)| entry.as_ref().ok()?.loopback_port(port));
             let given = match there {
                 _ if on_host => Some(port),
                 Some(there) => Some(there),
@@ -206,7 +212,9 @@ mod tests {
         assert_eq!(loopback("'127.0.0.1::80'"), Ok(true));
         assert_eq!(loopback("'127.0.0.1:${PORT:-80}:80'"), Ok(true));
         assert_eq!(loopback("{target: 80, host_ip: 127.0.0.1, published: '80-82'}"), Ok(true));
-        for open in ["80", "'80:80'", "'0.0.0.0:80:80'", "'10.0.0.1:80:80'", "'[::]:80:80'", "{target: 80, published: 80}"] {
+        for open in
+            ["80", "'80:80'", "'0.0.0.0:80:80'", "'10.0.0.1:80:80'", "'[::]:80:80'", "{target: 80, published: 80}"]
+        {
             assert_eq!(loopback(open), Ok(false), "{open}");
         }
         for odd in ["'${P}:80'", "'a:80'", "'0:80'", "'80:80/sctp'", "'x:1:1'", "[]", "{published: 80}", "'9-1:80'"] {

@@ -109,8 +109,14 @@ fn git_source(source: Spanned<SourceWritten>, report: &mut Report) -> Option<Spa
         (Some(branch), None) => GitRef::Branch(branch.0),
         (None, Some(tag)) => GitRef::Tag(tag.0),
         (both, _) => {
-            let message = if both.is_some() { "`branch` and `tag` are both written" } else { "neither `branch` nor `tag` is written" };
-            report.error(source.span, "git-reference", message).help("say what to build: `branch: main` or `tag: v1.0.0`");
+            let message = if both.is_some() {
+                "`branch` and `tag` are both written"
+            } else {
+                "neither `branch` nor `tag` is written"
+            };
+            report
+                .error(source.span, "git-reference", message)
+                .help("say what to build: `branch: main` or `tag: v1.0.0`");
             return None;
         }
     };

@@ -63,7 +63,11 @@ fn routes(resolved: &Resolved, report: &mut Report) {
     for (service, span, route) in &resolved.routes {
         if profile.domain.is_none() {
             report
-                .error(*span, "no-domain", format!("the service `{service}` has a route, and the profile has no domain"))
+                .error(
+                    *span,
+                    "no-domain",
+                    format!("the service `{service}` has a route, and the profile has no domain"),
+                )
                 .help("add `domain: …`, or take the route out");
         }
         if let Some(host) = &route.host {
@@ -93,7 +97,11 @@ fn routes(resolved: &Resolved, report: &mut Report) {
         for route in &service.routes {
             if mode == "none" || mode.starts_with("service:") || mode.starts_with("container:") {
                 report
-                    .error(route.span, "route-conflict", format!("with `network_mode: {}` no port can be published", shown(mode)))
+                    .error(
+                        route.span,
+                        "route-conflict",
+                        format!("with `network_mode: {}` no port can be published", shown(mode)),
+                    )
                     .help("put the route on the service whose network it shares");
             }
             declared_port(service, route, report);

@@ -103,7 +103,9 @@ fn secrets(resolved: &Resolved, root: &Node, report: &mut Report) {
         let span = root.get("secrets").and_then(|secrets| secrets.entry(&secret.name)).map(|(key, _)| key.span);
         let name = &secret.name;
         if matches!(secret.value, SecretValue::Given(_)) {
-            let message = format!("`{name}` is embedded in user-data, which the provider keeps and the machine's metadata service shows");
+            let message = format!(
+                "`{name}` is embedded in user-data, which the provider keeps and the machine's metadata service shows"
+            );
             report
                 .warning(span, "embedded-secret", message)
                 .help("use `generate` where the machine may choose the value; rotate this one if it is ever exposed");

@@ -38,8 +38,11 @@ pub(super) fn check(resolved: &Resolved, report: &mut Report) {
         for rule in &service.public_ports {
             let PortRule { port, protocol } = rule.value;
             if !used.contains(&rule.value) && !on_host {
-                let message = format!("`{port}/{}` may be public, but the service does not publish it", protocol.name());
-                report.warning(rule.span, "unused", message).help(format!("add `ports: [\"{port}:{port}\"]`, or remove it"));
+                let message =
+                    format!("`{port}/{}` may be public, but the service does not publish it", protocol.name());
+                report
+                    .warning(rule.span, "unused", message)
+                    .help(format!("add `ports: [\"{port}:{port}\"]`, or remove it"));
             }
             if protocol == Protocol::Tcp && [80, 443, resolved.profile.ssh.port].contains(&port) {
                 let message = format!("port {port} belongs to the machine itself");
@@ -50,17 +53,16 @@ pub(super) fn check(resolved: &Resolved, report: &mut Report) {
 }
 
 /// The rules that allow a public port; what no rule allows is an error.
-fn public(
-    service: &Extended,
-    entry: &Published,
-    span: crate::report::Span,
-    report: &mut Report,
-) -> Vec<PortRule> {
+fn public(service: &Extended, entry: &Published, span: crate::report::Span, report: &mut Report) -> Vec<PortRule> {
     let name = &service.name;
     let (target, protocol) = (entry.target.0, entry.protocol);
     let Some((first, last)) = entry.host else {
         report
-            .error(span, "published-port", format!("`{name}` publishes its port {target} to everybody, on a port that Docker chooses"))
+            .error(
+                span,
+                "published-port",
+                format!("`{name}` publishes its port {target} to everybody, on a port that Docker chooses"),
+            )
             .help("remove it: services reach each other without, and a route publishes on 127.0.0.1");
         return Vec::new();
     };

@@ -118,7 +118,11 @@ fn mounts(service: &Extended, document: &Node, report: &mut Report) {
     for (source, bind, span) in sources(&service.node) {
         if source.ends_with("docker.sock") {
             report
-                .warning(span, "docker-socket", format!("with Docker's socket `{}` is root on the machine", service.name))
+                .warning(
+                    span,
+                    "docker-socket",
+                    format!("with Docker's socket `{}` is root on the machine", service.name),
+                )
                 .help("put a read-only socket proxy between them");
         } else if bind && is_relative(source) {
             relative(span, report);
@@ -133,7 +137,11 @@ fn mounts(service: &Extended, document: &Node, report: &mut Report) {
         && document.get("secrets").is_none()
     {
         report
-            .error(key.span, "compose-secrets", "the `secrets` of a profile are not Compose's: they stand in `.env` and `credentials/`")
+            .error(
+                key.span,
+                "compose-secrets",
+                "the `secrets` of a profile are not Compose's: they stand in `.env` and `credentials/`",
+            )
             .help("pass one on as `environment: {NAME: ${NAME}}`, or mount `./credentials/FILE`");
     }
 }

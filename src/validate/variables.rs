@@ -83,7 +83,10 @@ mod tests {
     #[test]
     fn variables_are_found_as_compose_finds_them() {
         assert_eq!(variables("a$$b $$${A}"), [("A", false)]);
-        assert_eq!(variables("$A-${B}${C:-x}${D-}${E:?no}"), [("A", false), ("B", false), ("C", true), ("D", true), ("E", false)]);
+        assert_eq!(
+            variables("$A-${B}${C:-x}${D-}${E:?no}"),
+            [("A", false), ("B", false), ("C", true), ("D", true), ("E", false)]
+        );
         assert_eq!(variables("${A:-${B}}"), [("A", true), ("B", false)]);
         assert_eq!(variables("5$ ${} ${A"), [("", false), ("", false), ("", false)]);
     }

@@ -192,9 +192,8 @@ impl<'t> Builder<'t> {
         if anchor > 0 {
             self.open.insert(anchor);
         }
-        let tag = event.tag().map(|tag| {
-            tag.core_suffix().map_or_else(|| tag.original(), |suffix| format!("!!{suffix}"))
-        });
+        let tag =
+            event.tag().map(|tag| tag.core_suffix().map_or_else(|| tag.original(), |suffix| format!("!!{suffix}")));
         let (node, cost) = match event {
             Event::Alias(id) => return self.alias(id, start, depth),
             Event::Scalar(text, style, ..) => self.scalar(text.into_owned(), style, tag, start)?,
@@ -222,13 +221,7 @@ impl<'t> Builder<'t> {
         Ok((node, cost))
     }
 
-    fn scalar(
-        &mut self,
-        text: String,
-        style: ScalarStyle,
-        tag: Option<String>,
-        span: Span,
-    ) -> Step<(Node, Cost)> {
+    fn scalar(&mut self, text: String, style: ScalarStyle, tag: Option<String>, span: Span) -> Step<(Node, Cost)> {
         self.count(1, span)?;
         if text.contains('\0') {
             return Err(Problem {
@@ -314,9 +307,9 @@ impl<'t> Builder<'t> {
         };
         for source in merged {
             if let Kind::Map(more) = source.kind {
-                entries.extend(more.into_iter().filter(|(key, _)| {
-                    key.as_str().is_some_and(|text| seen.insert(text.to_owned()))
-                }));
+                entries.extend(
+                    more.into_iter().filter(|(key, _)| key.as_str().is_some_and(|text| seen.insert(text.to_owned()))),
+                );
             }
         }
         cost.depth += 1;

@@ -32,12 +32,14 @@ rejects! {
          6:18 error[invalid-value] `A` is not a host name | use lower-case letters, digits and inner dashes, at most 63 between dots, 64 in all\n\
          7:11 error[wrong-type] a mapping is expected here, and this is a list";
     missing_fields: Test::raw("version: 1\n").findings() =>
-        "1:1 error[missing-field] the field `name` is missing here | add `name: julia`\n\
-         1:1 error[missing-field] the field `distribution` is missing here | add `distribution: debian-13`";
+        "1:1 error[missing-field] the field `name` is missing here | add `name: agent`\n\
+         1:1 error[missing-field] the field `distribution` is missing here | add `distribution: debian-13`\n\
+         1:1 warning[placeholder] no SSH key is written, so nobody can log in | add the line of your `.pub` file under `admin.ssh_keys`";
     compose_version: Test::new("").set("version=\"3.8\"").findings() =>
         "1:9 error[invalid-value] `version: 3.8` is Compose's, and this is a profile | begin a profile with `version: 1`, and let it name your Compose file: `compose: compose.yaml`";
     distribution: Test::raw("version: 1\nname: t\ndistribution: debian13\n").findings() =>
-        "3:15 error[invalid-value] `debian13` is not a supported distribution | did you mean `debian-13`?";
+        "1:1 warning[placeholder] no SSH key is written, so nobody can log in | add the line of your `.pub` file under `admin.ssh_keys`\n\
+         3:15 error[invalid-value] `debian13` is not a supported distribution | did you mean `debian-13`?";
     not_a_mapping: Test::raw("- a\n").findings() => "1:1 error[wrong-type] a profile is a mapping, and this is a list";
     duplicate_key: said("ssh: {port: 1, port: 2}") =>
         "5:16 error[duplicate-key] the key `port` stands here a second time | keep one of the two";
@@ -163,9 +165,14 @@ rejects! {
         "5:11 warning[unused] nothing uses the secret `A` | pass it to a service, as `environment: {A: ${A}}`, or remove it";
 }
 
+const RSA_1024: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQCuOnqw9JwfE2bl4ikG4p++wo06cdM31qbhdk0kWjLnQXf63rt6SyzMM7ZrERoms6ys2t1Ii5jh968l3ekAvsBOKlferQj9LvWUxgygZGl1TTaECiMJ9WmK+FpaZzGvxhczEgS80cRSIsRRaqbgl3oD3jvYCd7mWqFMC40Mj8f1Xw== r";
+const DSA: &str = "ssh-dss AAAAB3NzaC1kc3MAAACBAOOlXM6tA3Cfcq/F+oUXf/mQSlVTwqKKuVjob0ZdzNcz64sW0ebZC9VPk8n9LYe2iXskUf4EzeKUP06xYoxM4bJh02RqDGcKbFjURgEk91O/rI4dPdonKk/rSP7tZk0QjyKOPwLOqmqMybyQaAlYNHG2nkYI9q9uFZbVClI6XdOlAAAAFQD7IDhW5fxF8u5c5vPz5/k7lsgzvwAAAIAK/zumvfN4UerhDyT/he9Mp9treaN3MAMXqxhTHrbx39m80k1YoCzW9RmMSD0vFVrOkrl4UMOC3ueDFIwxXWj6MZ/g3COIPYBBAnQ16Cf0alGfssko7C7lpDAUSD8JUa88/Kt6IukBtuzbZgMQfaLEh/PjMxa3JKO+ASvPiofbyQAAAIEAl490pho4MRJVA4iCwH6QBFDA5KsrWd6fcMum1PdNV79iXryWP9mPEL/3XURtb92Dtq7nopEfOFf0MHX5pkdlZQ4yCh63uS5mSnvVsrws40e86vhglmQQUt/b0tXJZx9JR8e2EPfrXeBH9/CmJPluE/TSMYJ4IlheTI3M0xCt38M= d";
+
 /// What is said of a list with this one key in it.
 fn key(text: &str) -> String {
-    Test::raw("version: 1\nname: t\ndistribution: debian-13\n").set(&format!("admin.ssh_keys=[{}]", serde_json::json!(text))).findings()
+    Test::raw("version: 1\nname: t\ndistribution: debian-13\n")
+        .set(&format!("admin.ssh_keys=[{}]", serde_json::json!(text)))
+        .findings()
 }
 
 #[test]
@@ -175,6 +182,8 @@ fn keys_are_checked_as_keys() {
         ("ssh-ed25519", "is not an OpenSSH public key"),
         (&format!("{KEY}\n"), "an SSH key is one line without line breaks"),
         (&format!("command=\"x\" {KEY}"), "is not an OpenSSH public key"),
+        (RSA_1024, "error[ssh-key] this RSA key has 1024 bits, fewer than 2048"),
+        (DSA, "error[ssh-key] this is a DSA key, which OpenSSH no longer accepts"),
         (&KEY.replace("IEF75", "IEF7"), "is not an OpenSSH public key"),
     ] {
         assert!(key(bad).contains(wanted), "{bad}: {}", key(bad));

@@ -14,7 +14,10 @@ fn every_default_is_filled_in() {
     let profile = Test::new("").clean();
     assert_eq!((profile.host.hostname.as_str(), profile.host.timezone.as_str()), ("t", "UTC"));
     assert_eq!((profile.host.locale.as_str(), profile.host.swap_mib), ("C.UTF-8", 2048));
-    assert_eq!((profile.admin.user.as_str(), profile.admin.ssh_keys.as_slice()), ("deploy", [KEY.to_owned()].as_slice()));
+    assert_eq!(
+        (profile.admin.user.as_str(), profile.admin.ssh_keys.as_slice()),
+        ("deploy", [KEY.to_owned()].as_slice())
+    );
     assert_eq!((profile.ssh.port, profile.ssh.max_auth_tries, profile.ssh.idle_timeout_seconds), (22, 3, 600));
     let bans = &profile.fail2ban;
     assert_eq!((bans.max_retry, bans.find_time_seconds, bans.ban_time_seconds), (3, 600, 3600));
@@ -99,7 +102,10 @@ fn overlays_then_sets() {
 fn what_a_lab_overrides_goes_through_the_profile_s_own_options() {
     let pem = "-----BEGIN CERTIFICATE-----\n".to_owned() + &"MIIB".repeat(40) + "\n-----END CERTIFICATE-----\n";
     let profile = Test::new("")
-        .set(&format!("admin.ssh_keys+=[{}]", serde_json::json!(KEY.replace("me@laptop", "lab").replace("IEF75", "IEF76"))))
+        .set(&format!(
+            "admin.ssh_keys+=[{}]",
+            serde_json::json!(KEY.replace("me@laptop", "lab").replace("IEF75", "IEF76"))
+        ))
         .set("apt.mirror=http://10.77.0.1:3142/debian")
         .set("docker.registry_mirrors=[\"http://10.77.0.1:5000\"]")
         .set("tls.directory=https://acme.lab:14000/dir")
@@ -156,9 +162,10 @@ fn names_of_volumes_and_networks_are_fixed() {
         let entry = compose.get(kind).and_then(|all| all.get(key));
         entry.and_then(|entry| entry.get("name")).and_then(yaml::Node::as_str).map(str::to_owned)
     };
-    assert_eq!(["a", "b", "c", "d", "e"].map(|key| name("volumes", key)), [
-        Some("t-a".into()), Some("t-b".into()), Some("own".into()), None, Some("t-e".into())
-    ]);
+    assert_eq!(
+        ["a", "b", "c", "d", "e"].map(|key| name("volumes", key)),
+        [Some("t-a".into()), Some("t-b".into()), Some("own".into()), None, Some("t-e".into())]
+    );
     assert_eq!(name("networks", "n"), Some("t-n".into()));
 }
 
@@ -192,9 +199,13 @@ fn a_compose_file_stands_beside_the_profile() {
 
 #[test]
 fn public_ports_are_collected() {
-    let profile = Test::service("ports: [\"8883:8883\", \"5000-5001:5000-5001/udp\"]\n\
-        x-bootstrap: {public_ports: [8883/tcp, 5000/udp, 5001/udp]}").clean();
-    let ports: Vec<_> = profile.stack.expect("a stack").public_ports.iter().map(|r| (r.port, r.protocol.name())).collect();
+    let profile = Test::service(
+        "ports: [\"8883:8883\", \"5000-5001:5000-5001/udp\"]\n\
+        x-bootstrap: {public_ports: [8883/tcp, 5000/udp, 5001/udp]}",
+    )
+    .clean();
+    let ports: Vec<_> =
+        profile.stack.expect("a stack").public_ports.iter().map(|r| (r.port, r.protocol.name())).collect();
     assert_eq!(ports, [(5000, "udp"), (5001, "udp"), (8883, "tcp")]);
 }
 

@@ -23,7 +23,10 @@ fn error(text: &str) -> String {
 
 #[test]
 fn mistakes_have_a_place_and_a_sentence() {
-    assert_eq!(error("a: 1\nb: 2\na: 3\n"), "3:1 error[duplicate-key] the key `a` stands here a second time | keep one of the two");
+    assert_eq!(
+        error("a: 1\nb: 2\na: 3\n"),
+        "3:1 error[duplicate-key] the key `a` stands here a second time | keep one of the two"
+    );
     assert_eq!(error("a: &x [*x]\n"), "1:8 error[yaml-alias] this alias stands inside the value it points to");
     assert_eq!(
         error("a: 1\n---\nb: 2\n"),
@@ -89,7 +92,8 @@ fn bombs_end_at_once() {
 
 #[test]
 fn merge_keys_and_aliases_are_resolved() {
-    let node = parse("x: &x {a: 1, b: 2}\ny: &y {b: 3, c: 4}\nz: {b: 0, <<: [*x, *y], \"<<\": q}\n").expect("good YAML");
+    let node =
+        parse("x: &x {a: 1, b: 2}\ny: &y {b: 3, c: 4}\nz: {b: 0, <<: [*x, *y], \"<<\": q}\n").expect("good YAML");
     let z = node.get("z").expect("z");
     let flat: Vec<_> = z.as_map().expect("a map").iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(flat, [(Some("b"), Some("0")), (Some("<<"), Some("q")), (Some("a"), Some("1")), (Some("c"), Some("4"))]);
@@ -139,9 +143,57 @@ fn paths_set_and_append() {
 }
 
 fn hostile() -> impl Strategy<Value = String> {
-    let words = ["yes", "no", "on", "012", "1:30", "0o14", "~", "null", "2024-01-01", "1_000", "<<", "=", "-", "- a", "? a",
-        "a: b", "#c", "a #c", "%x", "@x", "`x", "!x", "&x", "*x", "|", ">", "---", "...", "{", "[", "\"", "'", ": ", ".inf",
-        "0x1F", "1e3", "+1", "-.5", "true", "${A:-b}", "$$", "\u{feff}", "\u{85}", "\u{2028}", "\t", " x", "x ", "é😀", "\u{7f}"];
+    let words = [
+        "yes",
+        "no",
+        "on",
+        "012",
+        "1:30",
+        "0o14",
+        "~",
+        "null",
+        "2024-01-01",
+        "1_000",
+        "<<",
+        "=",
+        "-",
+        "- a",
+        "? a",
+        "a: b",
+        "#c",
+        "a #c",
+        "%x",
+        "@x",
+        "`x",
+        "!x",
+        "&x",
+        "*x",
+        "|",
+        ">",
+        "---",
+        "...",
+        "{",
+        "[",
+        "\"",
+        "'",
+        ": ",
+        ".inf",
+        "0x1F",
+        "1e3",
+        "+1",
+        "-.5",
+        "true",
+        "${A:-b}",
+        "$$",
+        "\u{feff}",
+        "\u{85}",
+        "\u{2028}",
+        "\t",
+        " x",
+        "x ",
+        "é😀",
+        "\u{7f}",
+    ];
     prop_oneof![
         proptest::sample::select(words.to_vec()).prop_map(str::to_owned),
         "[ -~\n\t\r\u{80}-\u{2fff}]{0,12}",
@@ -171,16 +223,24 @@ fn json(node: &Node) -> serde_json::Value {
     match &node.kind {
         Kind::Scalar { text, .. } => text.as_str().into(),
         Kind::Seq(items) => items.iter().map(json).collect(),
-        Kind::Map(entries) => {
-            entries.iter().map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), json(value))).collect::<serde_json::Map<_, _>>().into()
-        }
+        Kind::Map(entries) => entries
+            .iter()
+            .map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), json(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
     }
 }
 
 /// A reader of JSON lines of YAML texts that answers with JSON lines of what PyYAML's SafeLoader makes of them.
 fn pyyaml(texts: &[String]) -> Option<Vec<serde_json::Value>> {
     let program = "import sys, json, yaml\nfor line in sys.stdin:\n    print(json.dumps(yaml.safe_load(json.loads(line)), default=repr))";
-    let mut child = Command::new("python3").args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+    let mut child = Command::new("python3")
+        .args(["-c", program])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
     let mut stdin = child.stdin.take()?;
     let lines: String = texts.iter().map(|text| format!("{}\n", serde_json::json!(text))).collect();
     let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
@@ -196,9 +256,8 @@ fn pyyaml_reads_what_was_meant() {
         return;
     }
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let trees: Vec<Node> = (0..1500)
-        .filter_map(|_| tree().new_tree(&mut runner).ok().map(|tree| tree.current()))
-        .collect();
+    let trees: Vec<Node> =
+        (0..1500).filter_map(|_| tree().new_tree(&mut runner).ok().map(|tree| tree.current())).collect();
     let texts: Vec<String> = trees.iter().map(yaml::emit).collect();
     let read = pyyaml(&texts).expect("PyYAML answers");
     assert_eq!(read.len(), trees.len());
