@@ -21,8 +21,14 @@ apt_get() {
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
 }
 
-# Only a package whose files are all there counts as installed: after a power cut dpkg may
-# believe in files that never reached the disk. The marker holds the boot in which it was made.
+# What a power cut in the middle of an installation can leave behind: packages that dpkg believes in
+# and whose files never reached the disk, and empty files in /etc where a package's own script
+# had just written one (dpkg's are synced, those are not). Both are what is new since it began.
+present() {
+  dpkg-query -Wf '${Package}\n'
+  find /etc -xdev -type f -empty ! -path '/etc/julia-bootstrap/*'
+}
+
 repair() {
   [ -e "$VAR/apt-running" ] || return 0
   dpkg --configure -a --force-confdef --force-confold || :
@@ -32,9 +38,10 @@ repair() {
     find /var/lib/apt/lists -type f -delete
     apt_get update
     apt_get -f install
-    broken=$(dpkg --verify | awk '$1 ~ /5|missing/ && $2 != "c" { print $NF }' | xargs -r dpkg -S 2>/dev/null | sed 's/: .*//; s/, /\n/g' | sort -u)
-    # shellcheck disable=SC2086
-    [ -z "$broken" ] || apt_get install --reinstall $broken
+    present | sort | comm -13 "$VAR/apt-before" - >/run/julia-bootstrap/new
+    grep ^/ /run/julia-bootstrap/new | xargs -rd '\n' rm -f
+    grep -v ^/ /run/julia-bootstrap/new | UCF_FORCE_CONFFMISS=1 xargs -r apt-get -qy -o DPkg::Lock::Timeout=900 \
+      -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-confmiss install --reinstall
   fi
   apt_get -f install
 }
@@ -44,6 +51,10 @@ install() {
   exec 9>/run/julia-bootstrap/apt.lock
   flock 9
   repair
+  if [ ! -e "$VAR/apt-running" ]; then
+    present | sort >"$VAR/apt-before"
+    sync "$VAR/apt-before"
+  fi
   cat /proc/sys/kernel/random/boot_id >"$VAR/apt-running"
   sync "$VAR/apt-running" "$VAR"
   if [ "$ATTEMPT" != 1 ] || [ ! -e /run/julia-bootstrap/apt-updated ]; then apt_get update; fi
