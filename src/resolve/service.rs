@@ -20,7 +20,7 @@ pub struct Extended {
     pub routes: Vec<Spanned<RouteWritten>>,
     /// Its health path.
     pub health: Option<Spanned<HealthPath>>,
-    /// What it is built from, and where that is written.
+    /// What it is built from, and where its key is written (without one: where the source is).
     pub source: Option<Spanned<GitSource>>,
     /// Ports it may publish to everybody.
     pub public_ports: Vec<Spanned<PortRule>>,
@@ -128,6 +128,8 @@ fn git_source(source: Spanned<SourceWritten>, report: &mut Report) -> Option<Spa
             .error(key.span, "deploy-key", "a deploy key is for SSH, and this repository is fetched by HTTPS")
             .help("write the repository as `git@host:owner/project.git`");
     }
+    // What is still to be checked of a source is its key: that is the place to point at.
+    let span = deploy_key.as_ref().map_or(source.span, |key| key.span);
     let deploy_key = deploy_key.map(|key| key.value.0);
-    Some(Spanned { span: source.span, value: GitSource { repository, reference, deploy_key } })
+    Some(Spanned { span, value: GitSource { repository, reference, deploy_key } })
 }

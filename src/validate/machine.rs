@@ -65,6 +65,14 @@ fn docker(resolved: &Resolved, root: &Node, report: &mut Report) {
             && let Some(key) = &source.value.deploy_key
         {
             secret_exists(root, key, source.span, report);
+            let secret = resolved.profile.secrets.iter().find(|secret| secret.name == *key);
+            if secret.is_some_and(|secret| secret.place == SecretPlace::Env) {
+                let message =
+                    format!("the deploy key `{}` would lie in `.env`, and ssh reads keys from files", shown(key));
+                report
+                    .error(source.span, "deploy-key", message)
+                    .help("write `as: credential` beside the secret's `env` or `file`");
+            }
         }
     }
 }

@@ -92,6 +92,11 @@ rejects! {
         "5:11 error[secret-name] `COMPOSE_FILE` steers Compose or the shell itself | choose another name and pass it on under `environment`";
     not_a_certificate: said("tls: {ca: \"x\"}") =>
         "5:11 error[certificate] these are not PEM certificates: there is text outside `-----BEGIN CERTIFICATE-----` and `-----END CERTIFICATE-----` | in YAML, write them as a block: `ca: |` and the lines indented below";
+    unknown_deploy_key: service("x-bootstrap: {source: {git: \"git@g.dev:me/a.git\", tag: v1, deploy_key: KEZ}}\nbuild: .") =>
+        "11:76 error[no-secret] there is no secret `KEZ` | add it: `secrets: {KEZ: {env: KEZ}}`";
+    deploy_key_in_env: Test::service("x-bootstrap: {source: {git: \"git@g.dev:me/a.git\", tag: v1, deploy_key: KEY}}\nbuild: .")
+        .set("secrets={KEY: {generate: 32}}").findings() =>
+        "11:76 error[deploy-key] the deploy key `KEY` would lie in `.env`, and ssh reads keys from files | write `as: credential` beside the secret's `env` or `file`";
 
     published_to_everybody: service("ports: [\"8080:80\"]") =>
         "11:13 error[published-port] `a` publishes port 8080 to everybody, past the firewall | write `127.0.0.1:8080:80`; or, if it must be public, list `8080/tcp` under `x-bootstrap.public_ports`";

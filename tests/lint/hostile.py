@@ -195,7 +195,7 @@ class Bench:
             text = text_of(fields.with_value(path, written))
             (folder / "p.yaml").write_text(text)
             (folder / "secret").write_text("{}")
-            lines = [place(path)] + ([place(path[:-1])] if tuple(path) in fields.AROUND else [])
+            lines = [place(path)]
             rendered = self.bundle(folder)
             if rendered is None:
                 self.refusal(folder, lines)

@@ -214,5 +214,3 @@ FIELDS = [
 INTERPOLATED = {"services", "configs"}
 # Where an international domain becomes ASCII.
 DOMAINS = {("domain",), ("aliases", 0), ("services", "web", "x-bootstrap", "routes", 1, "host")}
-# Where a refusal points at the mapping around the string: the reference is checked after the section was read whole.
-AROUND = {("services", "app", "x-bootstrap", "source", "deploy_key")}
