@@ -65,6 +65,9 @@ pub struct Boot {
     /// not synced is lost. Each boot after a cut must get ready.
     #[arg(long, value_name = "N", default_value_t = 0)]
     power_cut: usize,
+    /// Cut the power once more for each of these stages, within its first 20 seconds; a stage may be named repeatedly.
+    #[arg(long, value_name = "STAGES", value_delimiter = ',')]
+    power_cut_in: Vec<String>,
     /// Seed of the power cuts' moments; the same seed cuts at the same fractions of the boot.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -128,6 +131,7 @@ impl Boot {
             timeout: self.timeout,
             until: self.until.clone(),
             power_cuts: self.power_cut,
+            power_cuts_in: self.power_cut_in.clone(),
             seed: self.seed.unwrap_or_else(random::Random::fresh_seed),
             quiet,
             keep: self.keep,

@@ -20,6 +20,17 @@ use super::{Seed, interrupt, random};
 const DNS_WRONG: Duration = Duration::from_secs(60);
 /// How long a machine that said `failed` may take it back.
 const GRACE: Duration = Duration::from_secs(20);
+/// A stage that is to be cut is cut so many seconds after its start at most: longer than any but the longest takes.
+const WITHIN_STAGE: f64 = 20.0;
+
+/// When the power goes off.
+#[derive(Debug, Clone)]
+enum Moment {
+    /// So many seconds after power-on (and after the stages' first line).
+    After(f64),
+    /// So many seconds after a stage was first seen running.
+    Within(String, f64),
+}
 
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
@@ -30,6 +41,8 @@ pub struct Options {
     pub until: Vec<String>,
     /// How many power cuts.
     pub power_cuts: usize,
+    /// Stages that are cut short besides, one cut for each.
+    pub power_cuts_in: Vec<String>,
     /// Seed of their moments.
     pub seed: u64,
     /// Show nothing but the result.
@@ -119,7 +132,7 @@ impl Run<'_> {
         });
         let mut cuts = Vec::new();
         let mut last = first.clone();
-        if let (Some(ready), true) = (first.ready, self.options.power_cuts > 0) {
+        if let (Some(ready), true) = (first.ready, self.cuts_wanted()) {
             let window = (first.first.unwrap_or(0.0), ready);
             (cuts, last) = self.power_cuts(window, &view, &mut dns)?;
         }
@@ -153,13 +166,17 @@ impl Run<'_> {
             accel: self.engine.accel(),
             image: self.engine.image(),
             profile: self.expect.name.clone(),
-            bundle: self.bundle,
+            bundle: self.bundle.clone(),
             ready_seconds: first.ready,
             seconds: began.elapsed().as_secs_f64().round(),
-            seed: (self.options.power_cuts > 0).then_some(self.options.seed),
+            seed: self.cuts_wanted().then_some(self.options.seed),
             power_cuts: cuts,
             checks,
         })
+    }
+
+    fn cuts_wanted(&self) -> bool {
+        self.options.power_cuts > 0 || !self.options.power_cuts_in.is_empty()
     }
 
     fn watch(&self, neighbour: &Neighbour) -> Watch {
@@ -176,14 +193,15 @@ impl Run<'_> {
         self.follow(view, dns, None).map(|(boot, _)| boot)
     }
 
-    /// The same; with `cut`, the power goes off after that many seconds (and after the stages' first line).
-    fn follow(&mut self, view: &View, dns: &mut Names, cut: Option<f64>) -> Result<(Boot, Tracker)> {
+    /// The same; with `cut`, it returns at that moment.
+    fn follow(&mut self, view: &View, dns: &mut Names, cut: Option<&Moment>) -> Result<(Boot, Tracker)> {
         let mut follower = Follower::at_end(self.engine.console());
         let began = Instant::now();
         self.engine.start()?;
         let mut tracker = Tracker::default();
         let mut boot = Boot::default();
         let mut failed: Option<Instant> = None;
+        let mut seen: Option<f64> = None;
         loop {
             dns.tick(view)?;
             if self.engine.pulse()? == Pulse::Off {
@@ -202,7 +220,13 @@ impl Run<'_> {
                 boot.ready = Some(elapsed);
             }
             let over = match cut {
-                Some(moment) => boot.first.is_some() && elapsed >= moment,
+                Some(Moment::After(moment)) => boot.first.is_some() && elapsed >= *moment,
+                Some(Moment::Within(stage, delay)) => {
+                    if tracker.stages_in(&["running", "done"]).contains(&stage.as_str()) {
+                        seen.get_or_insert(elapsed);
+                    }
+                    seen.is_some_and(|began| elapsed >= began + delay)
+                }
                 None => boot.ready.is_some(),
             };
             if over {
@@ -223,10 +247,19 @@ impl Run<'_> {
         }
     }
 
-    /// Each cut on a fresh machine, at a moment of its own within the window; then a boot from what survived.
+    /// The moments asked for: some spread at random over the window, some within the stages named.
+    fn moments(&self, (from, to): (f64, f64)) -> Vec<Moment> {
+        let Options { seed, power_cuts, power_cuts_in, .. } = &self.options;
+        let spread = random::moments(*seed, *power_cuts).into_iter().map(|part| Moment::After(from + part * (to - from)));
+        let parts = random::moments(*seed, power_cuts_in.len());
+        let aimed = power_cuts_in.iter().zip(parts).map(|(stage, part)| Moment::Within(stage.clone(), part * WITHIN_STAGE));
+        spread.chain(aimed).collect()
+    }
+
+    /// Each cut on a fresh machine, at a moment of its own; then a boot from what survived.
     fn power_cuts(&mut self, window: (f64, f64), view: &View, dns: &mut Names) -> Result<(Vec<Cut>, Boot)> {
+        let moments = self.moments(window);
         let (from, to) = window;
-        let moments = random::moments(self.options.seed, self.options.power_cuts);
         view.say(&format!(
             "{} power cuts between {from:.1} s and {to:.1} s after power-on, seed {}",
             moments.len(),
@@ -237,9 +270,8 @@ impl Run<'_> {
         for (index, moment) in moments.iter().enumerate() {
             self.engine.power_off(Duration::from_secs(5))?;
             self.engine.fresh()?;
-            let at = from + moment * (to - from);
             let began = Instant::now();
-            let (_, tracker) = self.follow(view, dns, Some(at))?;
+            let (_, tracker) = self.follow(view, dns, Some(moment))?;
             let at_seconds = began.elapsed().as_secs_f64();
             self.engine.power_cut()?;
             let during = tracker.phrase();
@@ -270,6 +302,7 @@ impl Run<'_> {
             &["bootstrapctl", "check"][..],
             &["systemctl", "--failed", "--no-legend", "--plain"][..],
             &["journalctl", "--no-pager", "-q", "-p", "warning", "-n", "25", "-o", "cat"][..],
+            &["journalctl", "--no-pager", "-q", "-u", "julia-bootstrap-stage@*", "-n", "40"][..],
         ] {
             if let Ok(ended) = self.ssh.sudo(words) {
                 view.say(&format!("`{}`:\n{}", words.join(" "), ended.stdout.trim_end()));

@@ -35,7 +35,7 @@ impl Tracker {
 
     /// What is going on, in one phrase.
     pub fn phrase(&self) -> String {
-        let running = self.stages_in(&["running", "retrying"]);
+        let running = self.stages_in(&["running", "retrying", "waiting"]);
         if running.is_empty() { self.state.clone().unwrap_or_else(|| "starting".to_string()) } else { running.join(", ") }
     }
 }
@@ -87,7 +87,7 @@ impl View {
             Event::Stage { name, state, attempt, error } => {
                 let attempt = attempt.map(|number| format!(" (attempt {number})")).unwrap_or_default();
                 let error = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-                if state != "waiting" {
+                if state != "waiting" || !error.is_empty() {
                     self.say(&format!("{name}: {state}{attempt}{error}"));
                 }
             }
