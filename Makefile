@@ -13,9 +13,10 @@ help: ## this list
 build: ## the release binary
 	cargo build --release --locked
 
-check: build ## formatting of the source's rules, unit and integration tests, the size budget; no network
+check: build ## clippy, unit and integration tests, the machine's own programs, the size budget; no network
 	cargo clippy --release --locked --all-targets -- -D warnings
 	cargo test --release --locked
+	python3 -W error -m unittest discover -q -s tests/machine
 	scripts/size $(BIN)
 
 lint: build ## what is rendered, by the real tools
