@@ -29,7 +29,7 @@ test-debian-12: build ## the base stages on Debian 12 in the container lane
 	scripts/lab-boot $(LAB) $(BIN) boot minimal --engine container --set distribution=debian-12 --until host,access,edge,harden \
 	  --timeout 10m --report $(REPORTS)/debian-12.json
 
-test: check lint boot ## everything above but Debian 12
+test: check lint boot test-debian-12 ## everything above
 
 test-vm: build ## the minimal profile in QEMU
 	scripts/lab-boot $(LAB) $(BIN) boot minimal --engine qemu --timeout 30m --report $(REPORTS)/minimal-qemu.json
