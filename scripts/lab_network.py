@@ -33,12 +33,21 @@ def plan(instance):
 
 
 def ruleset(net):
-    """The instance's own nftables table: the way out, and the metadata addresses that lead to the lab's server."""
+    """The instance's own nftables table: the way out, and the metadata addresses that lead to the lab's server.
+
+    Where bridged packets pass through the host's connection tracking, port scans of the machine would fill its table,
+    and the kernel would drop packets of every lab: what stays in the lab's network is not tracked.
+    """
     bridge, host4, host6 = net["bridge"], net["host4"], net["host6"]
     return f"""
 table inet {net['table']}
 delete table inet {net['table']}
 table inet {net['table']} {{
+    chain untracked {{
+        type filter hook prerouting priority raw
+        iifname "{bridge}" ip saddr {net['net4']} ip daddr {net['net4']} ip daddr != {host4} notrack
+        iifname "{bridge}" ip6 saddr {net['net6']} ip6 daddr {net['net6']} ip6 daddr != {host6} notrack
+    }}
     chain way_out {{
         type nat hook postrouting priority srcnat
         ip saddr {net['net4']} oifname != "{bridge}" masquerade

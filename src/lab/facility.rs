@@ -22,6 +22,8 @@ pub struct Facility {
     pub veth: String,
     /// The machine's end of it.
     pub guest_device: String,
+    /// Its hardware address.
+    pub guest_mac: String,
     /// A tap device for a virtual machine.
     pub tap: Option<Tap>,
     /// The host's address on the bridge.
@@ -160,7 +162,7 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) const EXAMPLE: &str = r#"{"instance":3,"state_dir":"state","netns":"jb3","bridge":"jbb3","veth":"jb3v","guest_device":"host0",
-        "tap":{"netns":"jb3vm","device":"tap0"},
+        "guest_mac":"02:4a:42:00:03:02","tap":{"netns":"jb3vm","device":"tap0"},
         "host_address":"10.77.3.1","host_address6":"fd77:0:0:3::1","guest_address":"10.77.3.2","prefix":24,
         "guest_address6":"fd77:0:0:3::2","prefix6":64,"gateway":"10.77.3.1","gateway6":"fd77:0:0:3::1","dns":"10.77.3.1",
         "dns_hosts_file":"dns-hosts","dns_pid_file":"dns.pid","apt_mirror":"http://m/","apt_security_mirror":null,

@@ -69,16 +69,18 @@ impl Container {
     }
 
     /// A namespace and a cable that no earlier boot has touched: a firewall left over from it would hide a missing one.
+    /// The hardware address stays, as a machine's does: with another one its neighbours would lose it for half a minute.
     fn network(&self) -> Result<()> {
         let lab = &self.lab;
         may("ip", &["link", "delete", &lab.veth]);
         may("ip", &["netns", "delete", &lab.netns]);
         must("ip", &["netns", "add", &lab.netns])?;
-        let end = lab.guest_device.as_str();
+        let (end, mac) = (lab.guest_device.as_str(), lab.guest_mac.as_str());
         let mut made = Ok(String::new());
         for _ in 0..20 {
             // The old namespace gives its devices back a little after it was deleted.
-            made = must("ip", &["link", "add", &lab.veth, "type", "veth", "peer", "name", end, "netns", &lab.netns]);
+            let peer = ["peer", "name", end, "address", mac, "netns", &lab.netns];
+            made = must("ip", &[&["link", "add", &lab.veth, "type", "veth"][..], &peer].concat());
             if made.is_ok() {
                 break;
             }
