@@ -5,13 +5,17 @@ BIN := target/release/julia-bootstrap
 LAB ?= 0
 REPORTS ?= target/reports
 
-.PHONY: help build check lint boot test test-vm test-debian-12 bench docs lab-down clean
+.PHONY: help build tools check lint boot test test-vm test-debian-12 bench docs lab-down clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 build: ## the release binary
 	cargo build --release --locked
+
+tools: ## what the tests need and this machine lacks: packages, a Compose client, an ACME server
+	scripts/lab-deps
+	scripts/lab-images tools
 
 check: build ## clippy, unit and integration tests, the machine's own programs, the size budget; no network
 	cargo clippy --release --locked --all-targets -- -D warnings
@@ -29,7 +33,7 @@ test-debian-12: build ## the base stages on Debian 12 in the container lane
 	scripts/lab-boot $(LAB) $(BIN) boot minimal --engine container --set distribution=debian-12 --until host,access,edge,harden \
 	  --timeout 10m --report $(REPORTS)/debian-12.json
 
-test: check lint boot test-debian-12 ## everything above
+test: tools check lint boot test-debian-12 ## everything above
 
 test-vm: build ## the minimal profile in QEMU
 	scripts/lab-boot $(LAB) $(BIN) boot minimal --engine qemu --timeout 30m --report $(REPORTS)/minimal-qemu.json

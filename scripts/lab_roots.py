@@ -78,16 +78,22 @@ def qemu(distribution, work, mirror):
     return disk
 
 
-def pebble(work, mirror):
-    """Pebble, the ACME test server, out of the trixie package: this machine's own release does not have it."""
+# Programs that this machine's own release does not have, out of trixie's packages: package, path in it, how to try it.
+TOOLS = [("pebble", "usr/bin/pebble", "-version"), ("docker-compose", "usr/libexec/docker/cli-plugins/docker-compose", "version")]
+
+
+def tools(work, mirror):
+    """Pebble, the ACME test server, and the Compose client."""
     root = work / "root"
-    run("mmdebstrap", "--mode=root", "--variant=extract", "--include=pebble", "trixie", root, mirror)
-    tool = lab_common.cache_dir("tools") / "pebble"
-    shutil.copy(root / "usr/bin/pebble", f"{tool}.new")
-    shutil.move(f"{tool}.new", tool)
+    packages = ",".join(package for package, *_ in TOOLS)
+    run("mmdebstrap", "--mode=root", "--variant=extract", f"--include={packages}", "trixie", root, mirror)
+    for package, path, test in TOOLS:
+        tool = lab_common.cache_dir("tools") / package
+        shutil.copy(root / path, f"{tool}.new")
+        shutil.move(f"{tool}.new", tool)
+        if subprocess.run([tool, test], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode not in (0, 2):
+            raise LabError(f"the {package} of trixie does not run on this machine")
     shutil.rmtree(root)
-    if subprocess.run([tool, "-version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode not in (0, 2):
-        raise LabError("the pebble of trixie does not run on this machine")
     return tool
 
 

@@ -293,10 +293,12 @@ def same_but_for_comments(path, original, got):
     """Whether a file is the original without full-line comments and blank lines, and still means the same."""
     if original == got:
         return True
+    python = original.startswith("#!/usr/bin/python3") or path.endswith(".py")
+    same = (lambda a, b: b is not None and a.lstrip() == b.lstrip()) if python else (lambda a, b: a == b)
     rest = iter(got.splitlines())
     line = next(rest, None)
     for number, have in enumerate(original.splitlines()):
-        if have == line:
+        if same(have, line):
             line = next(rest, None)
         elif have.strip() and (have.startswith("#!") and number == 0 or not have.lstrip().startswith(("#", "// "))):
             return False
@@ -304,7 +306,7 @@ def same_but_for_comments(path, original, got):
         return False
     if path.endswith((".json", ".yaml", ".sources", ".pem", "authorized_keys")):
         return False
-    if original.startswith("#!/usr/bin/python3") or path.endswith(".py"):
+    if python:
         return ast.dump(ast.parse(original)) == ast.dump(ast.parse(got))
     return True
 

@@ -89,9 +89,7 @@ const BAD_INPUT: u8 = 2;
 pub fn load_profile(input: &Input, verbosity: Verbosity) -> Option<Profile> {
     let mut report = Report::default();
     let profile = load::load(input, &|name| std::env::var(name).ok(), &mut report);
-    if report.has_errors() || verbosity > Verbosity::Quiet {
-        tell(&report);
-    }
+    tell(&mut report, verbosity);
     profile.filter(|_| !report.has_errors())
 }
 
@@ -99,13 +97,37 @@ pub fn load_profile(input: &Input, verbosity: Verbosity) -> Option<Profile> {
 pub fn load_plan(source: &Source, verbosity: Verbosity) -> anyhow::Result<Result<(Profile, Plan), ExitCode>> {
     let Some(profile) = load_profile(&source.input(), verbosity) else { return Ok(Err(ExitCode::from(BAD_INPUT))) };
     let plan = crate::plan::plan(&profile)?;
+    decisions(&plan, verbosity);
     Ok(Ok((profile, plan)))
 }
 
-/// Prints findings on standard error.
-fn tell(report: &Report) {
+/// Says, for `--verbose`, what was decided.
+fn decisions(plan: &Plan, verbosity: Verbosity) {
+    if verbosity < Verbosity::Verbose {
+        return;
+    }
+    let list = |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>().join(", ");
+    crate::tell!("distribution: {}", plan.distribution.facts().title);
+    crate::tell!("stages: {}", list(&mut plan.stages.iter().map(|stage| stage.name.to_owned())));
+    crate::tell!("packages: {}", plan.packages.join(", "));
+    crate::tell!("open ports: {}", list(&mut plan.ports.iter().map(|rule| format!("{}/{}", rule.port, rule.protocol.name()))));
+    for secret in &plan.secrets {
+        let from = if secret.embedded { "embedded in user-data" } else { "made on the machine" };
+        crate::tell!("secret {}: {from}, ends in {}", secret.name, secret.path);
+    }
+    crate::tell!("files: {}", plan.files.len());
+}
+
+/// Prints findings on standard error; the quiet hear of errors only.
+fn tell(report: &mut Report, verbosity: Verbosity) {
+    if verbosity == Verbosity::Quiet {
+        report.only_errors();
+    }
+    if report.findings().is_empty() {
+        return;
+    }
     let colour = std::io::stderr().is_terminal();
-    anstream::eprint!("{}", report.render_human(colour, terminal_width()));
+    crate::tell!("{}", report.render_human(colour, terminal_width()).trim_end());
 }
 
 /// Columns of the terminal, 100 where there is none.
@@ -123,13 +145,13 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Render(command) => command.run(verbosity),
-        Command::Check(command) => command.run(),
+        Command::Check(command) => command.run(verbosity),
         Command::Iso(command) => command.run(verbosity),
         Command::Boot(command) => command.run(verbosity),
         Command::Docs(command) => command.run(),
     };
     result.unwrap_or_else(|error| {
-        anstream::eprintln!("error: {error:#}");
+        crate::tell!("error: {error:#}");
         ExitCode::FAILURE
     })
 }

@@ -11,9 +11,16 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Writes `bytes` to `path` with `mode`; a reader sees the old file or the whole new one.
+/// Writes `bytes` to `path` with `mode`; a reader sees the old file or the whole new one. A link is followed; a device or
+/// a pipe is written to as it is.
 pub fn file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let doing = || format!("writing {}", path.display());
+    if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let mut there = std::fs::OpenOptions::new().write(true).open(path).with_context(doing)?;
+        return there.write_all(bytes).with_context(doing);
+    }
+    let target = if path.is_symlink() { path.canonicalize().with_context(doing)? } else { path.to_owned() };
+    let path = target.as_path();
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

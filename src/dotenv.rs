@@ -29,6 +29,9 @@ pub type Line = Result<(String, String), String>;
 pub fn read(text: &str) -> Vec<(usize, Line)> {
     let mut out = Vec::new();
     let mut offset = 0;
+    // Some editors begin a file with a byte order mark.
+    let (mark, text) = text.strip_prefix('\u{feff}').map_or((0, text), |rest| ('\u{feff}'.len_utf8(), rest));
+    offset += mark;
     for line in text.split_inclusive('\n') {
         let start = offset;
         offset += line.len();
@@ -49,21 +52,34 @@ fn read_line(line: &str) -> Line {
         return Err("what stands before `=` is not a variable's name".into());
     }
     let value = if let Some(rest) = value.strip_prefix('\'') {
-        rest.strip_suffix('\'').filter(|v| !v.contains('\'')).ok_or("the single quote is not closed")?.to_owned()
+        let (value, after) = rest.split_once('\'').ok_or("the single quote is not closed")?;
+        nothing_more(after)?;
+        value.to_owned()
     } else if let Some(rest) = value.strip_prefix('"') {
-        unescape(rest).ok_or("the double quote is not closed at the end of the line")?
+        let (value, after) = unescape(rest).ok_or("the double quote is not closed at the end of the line")?;
+        nothing_more(after)?;
+        value
     } else {
-        value.split(" #").next().unwrap_or_default().trim_end().to_owned()
+        // A comment begins at a `#` that stands alone, also where there is no value before it.
+        let end = value.match_indices('#').map(|(at, _)| at).find(|at| *at == 0 || value[..*at].ends_with([' ', '\t']));
+        value[..end.unwrap_or(value.len())].trim_end().to_owned()
     };
     Ok((name.to_owned(), value))
 }
 
-fn unescape(rest: &str) -> Option<String> {
+/// After a closing quote only a comment may follow.
+fn nothing_more(after: &str) -> Result<(), String> {
+    let after = after.trim_start();
+    if after.is_empty() || after.starts_with('#') { Ok(()) } else { Err("there is more after the closing quote".into()) }
+}
+
+/// The text up to the closing quote, and what follows it.
+fn unescape(rest: &str) -> Option<(String, &str)> {
     let mut out = String::new();
     let mut chars = rest.chars();
     while let Some(c) = chars.next() {
         match c {
-            '"' => return chars.as_str().is_empty().then_some(out),
+            '"' => return Some((out, chars.as_str())),
             '\\' => match chars.next()? {
                 'n' => out.push('\n'),
                 'r' => out.push('\r'),
@@ -98,6 +114,11 @@ mod tests {
 
     #[test]
     fn people_s_lines_are_read_and_bad_ones_named() {
+        let ok = |text: &str| read(text).remove(0).1.map(|(_, value)| value);
+        for (line, value) in [("\u{feff}A=1", "1"), ("A= # c", ""), ("A=a#b", "a#b"), ("A=\"x\" # c", "x"), ("A='x # y' # c", "x # y"), ("A=#c", "")] {
+            assert_eq!(ok(line), Ok(value.to_owned()), "{line}");
+        }
+        assert!(ok("A='x'y").is_err() && ok("A=\"x\"y").is_err());
         let read = read("# c\n\nexport A=1 # one\nB='x $y'\nC=\"open\n1D=2\nnothing\n");
         let flat: Vec<_> = read.iter().map(|(_, line)| line.clone().map_err(|e| e.len() > 10)).collect();
         assert_eq!(

@@ -52,7 +52,8 @@ impl Format {
 
 /// `meta-data` of the NoCloud data source. The instance follows the bundle.
 pub fn meta_data(plan: &Plan, sha256: &str) -> String {
-    format!("instance-id: {}-{}\nlocal-hostname: {}\n", plan.name, &sha256[..12], plan.hostname)
+    // In quotes: a host may be called `on` or `012`, which YAML reads as something else.
+    format!("instance-id: {}-{}\nlocal-hostname: {}\n", plan.name, &sha256[..12], scalar::quote(&plan.hostname))
 }
 
 /// `network-config` of the NoCloud data source: DHCP and router advertisements on every Ethernet card.

@@ -1,5 +1,14 @@
 //! julia-bootstrap: a YAML profile goes in, one cloud-init user-data comes out.
 
+/// Writes a line to standard error. Where nobody can read it, as on a full disk, it is not said, and work goes on.
+macro_rules! tell {
+    ($($part:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(anstream::stderr(), $($part)*);
+    }};
+}
+pub(crate) use tell;
+
 pub mod cli;
 pub mod deliver;
 pub mod distribution;

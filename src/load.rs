@@ -8,6 +8,7 @@ use crate::report::{Report, SourceId, Span};
 use crate::yaml::{self, Node};
 use crate::{dotenv, resolve, validate};
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// A profile as the command line names it.
@@ -90,15 +91,23 @@ fn read_profile(profile: &PathOrName, report: &mut Report) -> Option<Node> {
 fn is_mapping(node: &Node, what: &str, report: &mut Report) -> bool {
     let mapping = node.as_map().is_some();
     if !mapping {
-        report.error(node.span, "wrong-type", format!("{what} is a mapping, and this is {}", node.describe()));
+        let message = format!("{what} is a mapping, and this is {}", node.describe());
+        report.error(node.span, "wrong-type", message).help("begin with `version: 1` and `name: …`, one field a line");
     }
     mapping
+}
+
+/// Reads a file, or so much of it that it is seen to be too large.
+fn read_some(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(yaml::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads a file as a source; what it names is relative to its folder. `named` is where the profile names it.
 pub(crate) fn read_file(path: &Path, named: Option<Span>, report: &mut Report) -> Option<SourceId> {
     let name = path.display().to_string();
-    match std::fs::read(path) {
+    match read_some(path) {
         Ok(bytes) => {
             let source = yaml::add_bytes(report, &name, &bytes)?;
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -135,7 +144,7 @@ fn apply_set(root: &mut Node, set: &str, report: &mut Report) {
         false => yaml::set_path(root, &path, span, value),
     });
     if let Err(message) = result {
-        report.error(span, "set", message);
+        report.error(span, "set", message).help("as in `--set host.hostname=web1` or `--set 'aliases+=[www.example.com]'`");
     }
 }
 
@@ -144,11 +153,12 @@ fn read_env_file(path: &Path, report: &mut Report) -> HashMap<String, String> {
     let text = match std::fs::read(path).map(String::from_utf8) {
         Ok(Ok(text)) => text,
         Ok(Err(_)) => {
-            report.error(None, "invalid-utf8", format!("{name} is not UTF-8"));
+            report.error(None, "invalid-utf8", format!("{name} is not UTF-8")).help("save the file as UTF-8");
             return HashMap::new();
         }
         Err(error) => {
-            report.error(None, "unreadable", format!("{name} cannot be read: {error}"));
+            let message = format!("{name} cannot be read: {error}");
+            report.error(None, "unreadable", message).help("check the path given by --env-file");
             return HashMap::new();
         }
     };

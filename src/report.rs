@@ -121,12 +121,20 @@ pub struct Finding {
     pub help: Option<String>,
     /// Where.
     pub span: Option<Span>,
+    /// The source line holds something that must not be shown.
+    pub hidden: bool,
 }
 
 impl Finding {
     /// Adds the mend.
     pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Keeps the source line, which may hold a secret, out of what is shown.
+    pub fn hide(&mut self) -> &mut Self {
+        self.hidden = true;
         self
     }
 }
@@ -154,7 +162,7 @@ impl Report {
         message: impl Into<String>,
     ) -> &mut Finding {
         let at = self.findings.len();
-        self.findings.push(Finding { severity, code, message: message.into(), help: None, span: span.into() });
+        self.findings.push(Finding { severity, code, message: message.into(), help: None, span: span.into(), hidden: false });
         &mut self.findings[at]
     }
 
@@ -191,6 +199,24 @@ impl Report {
     /// Everything found, in the order it was found.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
+    }
+
+    /// Gives the findings from `first` on that say no mend this one.
+    pub fn mend(&mut self, first: usize, help: impl Fn() -> String) {
+        for finding in self.findings.iter_mut().skip(first).filter(|finding| finding.help.is_none()) {
+            finding.help = Some(help());
+        }
+    }
+
+    /// True when an error points into `span`.
+    pub fn has_error_within(&self, span: Span) -> bool {
+        let within = |at: Span| at.source == span.source && (span.start..span.end.max(span.start + 1)).contains(&at.start);
+        self.findings.iter().any(|finding| finding.severity == Severity::Error && finding.span.is_some_and(within))
+    }
+
+    /// Leaves out all but the errors.
+    pub fn only_errors(&mut self) {
+        self.findings.retain(|finding| finding.severity == Severity::Error);
     }
 
     /// How many findings have this severity.

@@ -105,6 +105,10 @@ pub fn resolve(written: &Written, root: &Node, env: &dyn Fn(&str) -> Option<Stri
                 Proxies::Range(range) => vec![*range],
             })
             .collect(),
+        client_header: match written.trusted_proxies[..] {
+            [Proxies::Preset("cloudflare")] => "CF-Connecting-IP",
+            _ => "X-Forwarded-For",
+        },
         tls,
         secrets,
         stack,

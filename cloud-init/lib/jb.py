@@ -53,9 +53,9 @@ def write(path, text, mode=0o644, durable=True):
 
 def secret_values():
     found = set()
-    for line in read(HOME + "/.env").splitlines():
+    for line in read(HOME + "/.env").split("\n"):
         value = line.partition("=")[2].strip("\"'")
-        found.add(value)
+        found.update((value, re.sub(r"\\(.)", r"\1", value)))
     try:
         found.update(v["value"] for v in json.loads(read(ETC + "/given.json", "{}")).values())
     except ValueError:
@@ -102,7 +102,8 @@ def overall(status):
     for stage in status["stages"]:
         if stage["state"] == "done":
             continue
-        tired = stage["attempts"] >= PATIENCE
+        # Who waits is not failing, but after an hour somebody should know.
+        tired = stage["attempts"] >= PATIENCE or stage["state"] == "waiting" and stage["seconds"] > 3600
         if tired and PLAN["stages"][stage["name"]].get("required", True):
             return "failed"
         if tired:

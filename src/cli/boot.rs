@@ -142,15 +142,15 @@ impl Boot {
         if let Some(path) = &self.report {
             report.write(path)?;
         }
-        anstream::print!("{}", report.table());
+        crate::deliver::stdout(report.table().as_bytes())?;
         Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     /// What is booted differs from what `render` prints: in what, and in which files.
     fn tell_differences(&self, sets: &[overrides::Override], booted: &plan::Plan) {
-        anstream::eprintln!("booting what `render` prints, except for:");
+        crate::tell!("booting what `render` prints, except for:");
         for one in sets {
-            anstream::eprintln!("  {one}");
+            crate::tell!("  {one}");
         }
         let mut report = crate::report::Report::default();
         let plain = crate::load::load(&self.source.input(), &|name| std::env::var(name).ok(), &mut report);
@@ -159,7 +159,7 @@ impl Boot {
         };
         let differs = |file: &&plan::File| !plain.files.iter().any(|other| other.path == file.path && other.content == file.content);
         let paths: Vec<&str> = booted.files.iter().filter(differs).map(|file| file.path.as_str()).collect();
-        anstream::eprintln!("  files that differ: {}", paths.join(", "));
+        crate::tell!("  files that differ: {}", paths.join(", "));
     }
 
     fn image(&self, lab: Option<&Facility>, distribution: &str, quiet: bool) -> Result<PathBuf> {

@@ -1,6 +1,6 @@
 //! `check`: all findings of a profile at once.
 
-use super::{BAD_INPUT, Source, tell};
+use super::{BAD_INPUT, Source, Verbosity, decisions, tell};
 use crate::{deliver, load, plan, report::Report};
 use anyhow::Result;
 use clap::Args;
@@ -22,18 +22,21 @@ pub struct Check {
 
 impl Check {
     /// Runs the command.
-    pub fn run(self) -> Result<ExitCode> {
+    pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
         let mut report = Report::default();
         let profile = load::load(&self.source.input(), &|name| std::env::var(name).ok(), &mut report);
         if let Some(profile) = profile.filter(|_| !report.has_errors()) {
-            plan::plan(&profile)?;
+            decisions(&plan::plan(&profile)?, verbosity);
         }
+        if self.strict {
+            report.make_strict();
+        }
+        let bad = report.has_errors();
         if self.json {
             deliver::stdout(format!("{}\n", report.to_json()).as_bytes())?;
         } else {
-            tell(&report);
+            tell(&mut report, verbosity);
         }
-        let bad = report.has_errors() || self.strict && report.has_warnings();
         Ok(if bad { ExitCode::from(BAD_INPUT) } else { ExitCode::SUCCESS })
     }
 }

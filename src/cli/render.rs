@@ -39,7 +39,7 @@ impl Render {
     /// Runs the command.
     pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
         if self.format == Shape::Bundle && self.output.is_none() && !self.size {
-            anstream::eprintln!("error: a bundle is a folder: say where with `-o FOLDER`");
+            crate::tell!("error: a bundle is a folder: say where with `-o FOLDER`");
             return Ok(ExitCode::from(BAD_INPUT));
         }
         let plan = match load_plan(&self.source, verbosity)? {
@@ -49,7 +49,12 @@ impl Render {
         let format = if self.format == Shape::CloudConfig { Format::CloudConfig } else { Format::Packed };
         let encoded = format.encode(&plan)?;
         if self.size {
-            return size(&plan, &encoded.user_data);
+            let table = size(&plan, &encoded.user_data)?;
+            match &self.output {
+                Some(path) => deliver::file(path, table.as_bytes(), 0o644)?,
+                None => deliver::stdout(table.as_bytes())?,
+            }
+            return Ok(ExitCode::SUCCESS);
         }
         match (&self.output, self.format) {
             (Some(path), Shape::Bundle) => {
@@ -59,14 +64,18 @@ impl Render {
             (Some(path), _) => deliver::file(path, encoded.user_data.as_bytes(), 0o600)?,
             (None, _) => deliver::stdout(encoded.user_data.as_bytes())?,
         }
+        let bytes = encoded.user_data.len();
         if verbosity > Verbosity::Normal {
-            anstream::eprintln!("{} bytes, bundle {}", encoded.user_data.len(), encoded.sha256);
+            crate::tell!("{bytes} bytes, bundle {}", encoded.sha256);
+        }
+        if verbosity > Verbosity::Quiet && self.format == Shape::Packed && bytes > encode::BUDGET_BYTES {
+            crate::tell!("note: {bytes} bytes are more than the {} that the strictest providers take; `--size` tells what they are", encode::BUDGET_BYTES);
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn size(plan: &Plan, user_data: &str) -> Result<ExitCode> {
+fn size(plan: &Plan, user_data: &str) -> Result<String> {
     let mut text = format!("{:<14}{:>6}{:>10}{:>10}{:>10}\n", "section", "files", "bytes", "stripped", "packed");
     let mut sum = (0, 0, 0);
     for row in encode::sizes(plan)? {
@@ -74,7 +83,8 @@ fn size(plan: &Plan, user_data: &str) -> Result<ExitCode> {
         sum = (sum.0 + row.files, sum.1 + row.bytes, sum.2 + row.stripped);
     }
     text += &format!("{:<14}{:>6}{:>10}{:>10}{:>10}\n", "all", sum.0, sum.1, sum.2, user_data.len());
-    text += &format!("of {} bytes: {} left\n", encode::BUDGET_BYTES, encode::BUDGET_BYTES as i64 - user_data.len() as i64);
-    deliver::stdout(text.as_bytes())?;
-    Ok(ExitCode::SUCCESS)
+    let left = encode::BUDGET_BYTES as i64 - user_data.len() as i64;
+    let (left, word) = if left < 0 { (-left, "too many") } else { (left, "left") };
+    text += &format!("of {} bytes: {left} {word}\n", encode::BUDGET_BYTES);
+    Ok(text)
 }

@@ -1,6 +1,6 @@
 //! `bundle`: every file as it will lie on the machine, for people and programs to look at.
 
-use super::sha256;
+use super::{sha256, strip};
 use crate::plan::Plan;
 use serde::Serialize;
 
@@ -13,8 +13,10 @@ pub struct Manifest {
     pub mode: String,
     /// Owner and group.
     pub owner: &'static str,
-    /// SHA-256 in hex.
+    /// SHA-256 in hex, as the readable form brings it.
     pub sha256: String,
+    /// SHA-256 in hex, as the packed form brings it: without comments.
+    pub packed_sha256: String,
 }
 
 /// The files of a bundle: relative path, permission bits, text. Files of the machine stand below `root/`.
@@ -29,6 +31,7 @@ pub fn bundle(plan: &Plan, user_data: &str, meta_data: &str) -> anyhow::Result<V
             mode: format!("{:04o}", file.mode),
             owner: "root:root",
             sha256: sha256(file.content.as_bytes()),
+            packed_sha256: sha256(strip::strip(file).as_bytes()),
         })
         .collect();
     // User-data may hold secrets: only the owner reads it.

@@ -3,16 +3,20 @@
 use super::{Encoded, lzma, sha256, strip, text};
 use crate::plan::{File, Plan};
 use crate::template;
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use serde_json::json;
 
 /// Characters of payload a line holds: below the 4,096 that a terminal in line mode takes.
 const LINE: usize = 2000;
 
-/// The compressed bundle: a JSON list of path, mode and text.
+/// The compressed bundle: path, mode in octal and text of each file, with a NUL, which none of them can hold, between.
 pub fn payload(files: &[&File]) -> Result<Vec<u8>> {
-    let rows: Vec<_> = files.iter().map(|file| json!([file.path, file.mode, strip::strip(file)])).collect();
-    lzma::compress(serde_json::to_string(&rows).context("writing the bundle")?.as_bytes())
+    let mut parts = Vec::new();
+    for file in files {
+        ensure!(!file.content.contains('\0'), "{} holds a NUL character", file.path);
+        parts.extend([file.path.clone(), format!("{:o}", file.mode), strip::strip(file).into_owned()]);
+    }
+    lzma::compress(parts.join("\0").as_bytes())
 }
 
 /// Encodes `plan` as packed user-data.

@@ -1,4 +1,4 @@
-//! Leaves out full-line comments and blank lines, where the file is ours and bytes count.
+//! Leaves out full-line comments, blank lines and deep indentation, where the file is ours and bytes count.
 
 use crate::plan::File;
 use std::borrow::Cow;
@@ -8,12 +8,19 @@ pub fn strip(file: &File) -> Cow<'_, str> {
     if !file.strip {
         return Cow::Borrowed(&file.content);
     }
+    let python = file.path.ends_with(".py") || file.content.starts_with("#!/usr/bin/python3");
     let lines = file.content.lines().enumerate().filter(|(number, line)| {
         let line = line.trim_start();
         let shebang = *number == 0 && line.starts_with("#!");
         shebang || !(line.is_empty() || line.starts_with('#') || line.starts_with("// "))
     });
-    Cow::Owned(lines.map(|(_, line)| format!("{line}\n")).collect())
+    let shallow = |line: &str| {
+        let text = line.trim_start_matches(' ');
+        let depth = line.len() - text.len();
+        // One space a level means the same to Python; what is not a whole level stays.
+        if python { format!("{}{text}\n", " ".repeat(depth / 4 + depth % 4)) } else { format!("{line}\n") }
+    };
+    Cow::Owned(lines.map(|(_, line)| shallow(line)).collect())
 }
 
 #[cfg(test)]
@@ -30,6 +37,9 @@ mod tests {
             strip: true,
         };
         assert_eq!(strip(&file), "#!/bin/sh\necho '#' # not this\n");
+        file.path = "/x.py".into();
+        file.content = "if a:\n    # why\n    if b:\n        c(d,\n          e)\n".into();
+        assert_eq!(strip(&file), "if a:\n if b:\n  c(d,\n    e)\n");
         file.strip = false;
         assert_eq!(strip(&file), file.content);
     }

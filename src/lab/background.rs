@@ -22,8 +22,11 @@ const SLICE: usize = 400;
 /// What the scanner saw.
 #[derive(Debug, Clone, Default)]
 pub struct Sightings {
-    /// Open ports by family (4 or 6), with the second at which each was first seen.
+    /// Open ports by family (4 or 6), with the second at which each was first seen, from the moment on at which the
+    /// machine had its user-data.
     pub open: BTreeMap<(u8, u16), f64>,
+    /// What was open before that: the image's own doing, on which no user-data can have a say.
+    pub before: BTreeMap<(u8, u16), f64>,
     /// Rounds made.
     pub rounds: u64,
     /// Connections tried.
@@ -33,6 +36,7 @@ pub struct Sightings {
 /// The running scanner.
 pub struct Watch {
     stop: Arc<AtomicBool>,
+    handed_over: Arc<AtomicBool>,
     seen: Arc<Mutex<Sightings>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -41,11 +45,18 @@ impl Watch {
     /// Starts watching `addresses`; `more` are ports to ask in every round beside the likely ones.
     pub fn start(origin: Origin, addresses: Vec<IpAddr>, more: &[u16]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let handed_over = Arc::new(AtomicBool::new(true));
         let seen = Arc::new(Mutex::new(Sightings::default()));
         let every: BTreeSet<u16> = LIKELY.iter().chain(more).copied().collect();
-        let (flag, log) = (Arc::clone(&stop), Arc::clone(&seen));
-        let thread = std::thread::spawn(move || watch(&origin, &addresses, &every, &flag, &log));
-        Watch { stop, seen, thread: Some(thread) }
+        let (flag, phase, log) = (Arc::clone(&stop), Arc::clone(&handed_over), Arc::clone(&seen));
+        let thread = std::thread::spawn(move || watch(&origin, &addresses, &every, (&flag, &phase), &log));
+        Watch { stop, handed_over, seen, thread: Some(thread) }
+    }
+
+    /// Says whether the machine has its user-data by now: not between a fresh disk's first start and the first word of
+    /// its stages.
+    pub fn handed_over(&self, by_now: bool) {
+        self.handed_over.store(by_now, Ordering::Relaxed);
     }
 
     /// What was seen so far.
@@ -63,7 +74,13 @@ impl Drop for Watch {
     }
 }
 
-fn watch(origin: &Origin, addresses: &[IpAddr], every: &BTreeSet<u16>, stop: &AtomicBool, log: &Mutex<Sightings>) {
+fn watch(
+    origin: &Origin,
+    addresses: &[IpAddr],
+    every: &BTreeSet<u16>,
+    (stop, handed_over): (&AtomicBool, &AtomicBool),
+    log: &Mutex<Sightings>,
+) {
     let began = Instant::now();
     let mut next: usize = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -71,6 +88,7 @@ fn watch(origin: &Origin, addresses: &[IpAddr], every: &BTreeSet<u16>, stop: &At
         let ports: Vec<u16> = every.iter().copied().chain(rotation.filter(|port| !every.contains(port))).collect();
         next = (next + SLICE) % 65535;
         for address in addresses {
+            let judged = handed_over.load(Ordering::Relaxed);
             let Ok(found) = scan::scan(origin, *address, &ports, None, PATIENCE) else {
                 continue;
             };
@@ -79,7 +97,9 @@ fn watch(origin: &Origin, addresses: &[IpAddr], every: &BTreeSet<u16>, stop: &At
             };
             let family = if address.is_ipv4() { 4 } else { 6 };
             for port in found.open {
-                seen.open.entry((family, port)).or_insert(began.elapsed().as_secs_f64());
+                let seconds = began.elapsed().as_secs_f64();
+                let open = if judged { &mut seen.open } else { &mut seen.before };
+                open.entry((family, port)).or_insert(seconds);
             }
             seen.tried += ports.len() as u64;
             seen.rounds += 1;

@@ -64,6 +64,8 @@ pub struct ExpectService {
     pub has_healthcheck: bool,
     /// Why it may run as root.
     pub root_reason: Option<String>,
+    /// It ends when its work is done.
+    pub is_job: bool,
 }
 
 /// A secret.
@@ -136,6 +138,7 @@ impl Expect {
                     name: service.name.clone(),
                     has_healthcheck: service.has_healthcheck,
                     root_reason: service.root_reason.clone(),
+                    is_job: service.is_job,
                 })
                 .collect(),
             secrets: profile.secrets.iter().map(secret).collect(),

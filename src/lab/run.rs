@@ -124,8 +124,8 @@ impl Run<'_> {
             lab.point(names, lab.host_address, lab.host_address6)?;
             view.say(&format!("the lab's DNS answers wrongly for {} s", DNS_WRONG.as_secs()));
         }
-        self.engine.fresh()?;
-        let first = self.boot(&view, &mut dns)?;
+        self.fresh(watch.as_ref())?;
+        let first = self.boot(&view, &mut dns, watch.as_ref())?;
         view.say(&match first.ready {
             Some(seconds) => format!("ready {seconds:.0} s after power-on, by {}", self.engine.accel()),
             None => "it did not get ready".to_string(),
@@ -134,7 +134,7 @@ impl Run<'_> {
         let mut last = first.clone();
         if let (Some(ready), true) = (first.ready, self.cuts_wanted()) {
             let window = (first.first.unwrap_or(0.0), ready);
-            (cuts, last) = self.power_cuts(window, &view, &mut dns)?;
+            (cuts, last) = self.power_cuts(window, &view, &mut dns, watch.as_ref())?;
         }
         if last.ready.is_none() {
             self.complain(&view);
@@ -188,13 +188,27 @@ impl Run<'_> {
         Watch::start(neighbour.origin(Role::Scans), self.engine.reach().addresses.clone(), &more)
     }
 
+    /// A new disk, on which nothing of ours has run yet.
+    fn fresh(&mut self, watch: Option<&Watch>) -> Result<()> {
+        if let Some(watch) = watch {
+            watch.handed_over(false);
+        }
+        self.engine.fresh()
+    }
+
     /// Powers the machine on and follows it until it is ready, has failed, or time is up.
-    fn boot(&mut self, view: &View, dns: &mut Names) -> Result<Boot> {
-        self.follow(view, dns, None).map(|(boot, _)| boot)
+    fn boot(&mut self, view: &View, dns: &mut Names, watch: Option<&Watch>) -> Result<Boot> {
+        self.follow(view, dns, watch, None).map(|(boot, _)| boot)
     }
 
     /// The same; with `cut`, it returns at that moment.
-    fn follow(&mut self, view: &View, dns: &mut Names, cut: Option<&Moment>) -> Result<(Boot, Tracker)> {
+    fn follow(
+        &mut self,
+        view: &View,
+        dns: &mut Names,
+        watch: Option<&Watch>,
+        cut: Option<&Moment>,
+    ) -> Result<(Boot, Tracker)> {
         let mut follower = Follower::at_end(self.engine.console());
         let began = Instant::now();
         self.engine.start()?;
@@ -209,6 +223,9 @@ impl Run<'_> {
             }
             for event in follower.lines().iter().filter_map(|line| console::parse(line)) {
                 boot.first.get_or_insert(began.elapsed().as_secs_f64());
+                if let Some(watch) = watch {
+                    watch.handed_over(true);
+                }
                 tracker.take(&event);
                 view.event(&event, &tracker);
             }
@@ -257,7 +274,13 @@ impl Run<'_> {
     }
 
     /// Each cut on a fresh machine, at a moment of its own; then a boot from what survived.
-    fn power_cuts(&mut self, window: (f64, f64), view: &View, dns: &mut Names) -> Result<(Vec<Cut>, Boot)> {
+    fn power_cuts(
+        &mut self,
+        window: (f64, f64),
+        view: &View,
+        dns: &mut Names,
+        watch: Option<&Watch>,
+    ) -> Result<(Vec<Cut>, Boot)> {
         let moments = self.moments(window);
         let (from, to) = window;
         view.say(&format!(
@@ -269,14 +292,14 @@ impl Run<'_> {
         let mut last = Boot::default();
         for (index, moment) in moments.iter().enumerate() {
             self.engine.power_off(Duration::from_secs(5))?;
-            self.engine.fresh()?;
+            self.fresh(watch)?;
             let began = Instant::now();
-            let (_, tracker) = self.follow(view, dns, Some(moment))?;
+            let (_, tracker) = self.follow(view, dns, watch, Some(moment))?;
             let at_seconds = began.elapsed().as_secs_f64();
             self.engine.power_cut()?;
             let during = tracker.phrase();
             view.say(&format!("power cut {} at {at_seconds:.1} s, during {during}", index + 1));
-            last = self.boot(view, dns)?;
+            last = self.boot(view, dns, watch)?;
             let well = last.ready.is_some() && (!self.options.until.is_empty() || self.own_check());
             if !well {
                 self.complain(view);

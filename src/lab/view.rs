@@ -69,7 +69,7 @@ impl View {
         let line = format!("[{:>4.0} s] {text}", self.began.elapsed().as_secs_f64());
         match &self.bar {
             Some(bar) => bar.println(line),
-            None => anstream::eprintln!("{line}"),
+            None => crate::tell!("{line}"),
         }
     }
 

@@ -58,6 +58,7 @@ struct Server<'a> {
 #[derive(Serialize)]
 pub struct Edge<'a> {
     trusted_proxies: Vec<String>,
+    client_header: &'static str,
     zones: Vec<Zone>,
     hosts: Vec<Server<'a>>,
     http2_directive: bool,
@@ -98,6 +99,7 @@ impl<'a> Edge<'a> {
             .collect();
         Self {
             trusted_proxies: profile.trusted_proxies.iter().map(ToString::to_string).collect(),
+            client_header: profile.client_header,
             zones,
             hosts,
             http2_directive: profile.distribution.facts().nginx_http2_directive,

@@ -43,7 +43,7 @@ pub fn files(profile: &Profile, stages: &[Stage], packages: &Packages) -> Result
     for stage in stages {
         files.copy("stages", format!("{CODE}/stages/{}", stage.name), 0o755, &format!("stages/{}", stage.name))?;
     }
-    files.copy("bootstrapctl", "/usr/local/sbin/bootstrapctl", 0o755, "lib/bootstrapctl")?;
+    files.copy("bootstrapctl", "/usr/local/bin/bootstrapctl", 0o755, "lib/bootstrapctl")?;
     units(&mut files, profile, stages)?;
     base(&mut files, profile)?;
     if !edge::hosts(profile).is_empty() {

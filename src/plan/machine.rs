@@ -17,11 +17,19 @@ impl Packages {
     pub fn of(profile: &Profile) -> Self {
         let facts = profile.distribution.facts();
         let web = !edge::hosts(profile).is_empty();
-        let edge = vec!["nftables", "sudo", "ca-certificates", "openssl", "tzdata", "curl", "iproute2"];
+        let mut edge = vec!["nftables", "sudo", "ca-certificates", "openssl", "tzdata", "curl", "iproute2"];
+        if profile.host.locale != "C.UTF-8" {
+            edge.push("locales");
+        }
+        if web {
+            edge.push("logrotate");
+        }
         let mut docker = match profile.docker.source {
             DockerSource::Distribution => facts.docker_packages.unwrap_or_default().to_vec(),
             DockerSource::Upstream => facts.docker_upstream_packages.to_vec(),
         };
+        // Docker only recommends it, and without it runs containers unconfined.
+        docker.push("apparmor");
         if !sources(profile).is_empty() {
             docker.extend(["git", "openssh-client"]);
         }
@@ -64,7 +72,7 @@ fn sshd(profile: &Profile) -> Value {
         "kbdinteractiveauthentication": "no",
         "permitemptypasswords": "no",
         "maxauthtries": ssh.max_auth_tries.to_string(),
-        "clientaliveinterval": (ssh.idle_timeout_seconds / 2).to_string(),
+        "clientaliveinterval": ssh.idle_timeout_seconds.div_ceil(2).to_string(),
         "x11forwarding": "no",
     })
 }

@@ -12,7 +12,7 @@ pub struct SshKey(pub String);
 const KEY_HELP: &str = "paste the one line of a `.pub` file, as `ssh-ed25519 AAAA… me@laptop`";
 
 /// True, with a finding, when a text holds a private key. Its source is not shown again.
-fn refuse_private(text: &str, node: &Node, reader: &mut Reader<'_>) -> bool {
+pub fn refuse_private(text: &str, node: &Node, reader: &mut Reader<'_>) -> bool {
     let private = text.contains("PRIVATE KEY");
     if private {
         reader.report.sources.make_confidential(node.span.source);

@@ -35,6 +35,9 @@ pub struct Profile {
     pub aliases: Vec<String>,
     /// Proxies whose word on the client address is taken.
     pub trusted_proxies: Vec<IpNet>,
+    /// The header that names the client: Cloudflare's own where nothing but Cloudflare stands in front, since what
+    /// its customers' Workers send carries an `X-Forwarded-For` of their making.
+    pub client_header: &'static str,
     /// Certificates.
     pub tls: Tls,
     /// Secrets in the order written.
@@ -190,7 +193,7 @@ pub struct Tls {
     pub directory: String,
     /// ACME directory tried first; `None`: no rehearsal.
     pub staging_directory: Option<String>,
-    /// PEM certificates that the ACME directory's own TLS is checked against, beside the system's.
+    /// PEM certificates that the ACME directory's own TLS is checked against, instead of the system's.
     pub ca: Option<String>,
 }
 
@@ -257,6 +260,8 @@ pub struct Service {
     pub has_healthcheck: bool,
     /// Why its process runs as root, if it says so.
     pub root_reason: Option<String>,
+    /// It does its work and ends, and others wait for that.
+    pub is_job: bool,
 }
 
 /// A git repository built on the machine, in `/opt/<name>/src/<service>`.

@@ -16,7 +16,8 @@ fn whole(node: &Node, reader: &mut Reader<'_>, least: u32, most: u32) -> Option<
             if (least..=most).contains(&number) {
                 return Some(number);
             }
-            reader.invalid(node.span, format!("{number} is not between {least} and {most}"));
+            let message = format!("{number} is not between {least} and {most}");
+            reader.invalid(node.span, message).help(format!("write a number between {least} and {most}"));
         }
         Ok(_) if !plain => {
             reader.invalid(node.span, "a number is expected here, and this is quoted text").help("remove the quotes");
@@ -134,6 +135,24 @@ impl Value for Duration {
             }
         }
         seconds.map(Self)
+    }
+}
+
+/// A length of time of at least a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period(pub u32);
+
+impl Value for Period {
+    fn type_name() -> String {
+        "duration, at least 1s".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let seconds = Duration::read(node, reader)?.0;
+        if seconds == 0 {
+            reader.invalid(node.span, "nothing can happen within no time").help("write at least `1s`");
+        }
+        (seconds > 0).then_some(Self(seconds))
     }
 }
 

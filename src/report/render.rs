@@ -11,8 +11,12 @@ impl Report {
     pub fn render_human(&self, color: bool, width: usize) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() }.term_width(width.max(40));
         let mut out = String::new();
+        let line = |finding: &Finding| finding.span.and_then(|span| Some((span.source, self.sources.position(span)?.1)));
+        let hidden: Vec<_> = self.findings.iter().filter(|finding| finding.hidden).map(line).collect();
         for finding in &self.findings {
-            out.push_str(&render_one(&renderer, finding, &self.sources));
+            // What one finding keeps to itself no other on the same line may show.
+            let hide = hidden.contains(&line(finding)) && finding.span.is_some();
+            out.push_str(&render_one(&renderer, finding, &self.sources, hide));
             out.push_str("\n\n");
         }
         if !self.findings.is_empty() {
@@ -36,7 +40,7 @@ impl Report {
     }
 }
 
-fn render_one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> String {
+fn render_one(renderer: &Renderer, finding: &Finding, sources: &Sources, hide: bool) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -46,7 +50,7 @@ fn render_one(renderer: &Renderer, finding: &Finding, sources: &Sources) -> Stri
     if let Some(span) = finding.span
         && let Some((name, line, column)) = sources.position(span)
     {
-        let shown = sources.get(span.source).is_some_and(|source| !source.confidential);
+        let shown = sources.get(span.source).is_some_and(|source| !source.confidential) && !hide;
         let (text, range, whole) = window(sources.text(span.source), span);
         if !shown || !whole {
             group = group.element(Origin::path(name).line(line).char_column(column));

@@ -42,7 +42,7 @@ pub fn document(written: &Written, root: &Node, report: &mut Report) -> Option<N
     let source = read_file(&path, Some(file.span), report)?;
     let document = yaml::parse(report, source)?;
     if document.as_map().is_none() {
-        Reader { report }.wrong_type(&document, "a Compose file, which is a mapping,");
+        Reader { report }.wrong_type(&document, "a Compose file, which is a mapping,").help("begin it with `services:`");
         return None;
     }
     Some(document)
@@ -65,8 +65,10 @@ pub fn stack(name: &str, document: &Node, services: &[Extended], ports: &Ports) 
         services.iter().flat_map(|service| service.public_ports.iter().map(|rule| rule.value)).collect();
     public.sort();
     public.dedup();
+    let all = services;
     let services = services
         .iter()
+        .filter(|service| !service.is_optional())
         .map(|service| Service {
             name: service.name.clone(),
             image: image(name, service),
@@ -75,6 +77,7 @@ pub fn stack(name: &str, document: &Node, services: &[Extended], ports: &Ports) 
             health: service.health.as_ref().map(|health| health.value.0.clone()),
             has_healthcheck: service.has_healthcheck(),
             root_reason: service.root_reason.clone(),
+            is_job: all.iter().any(|other| other.waits_for_end_of(&service.name)),
         })
         .collect();
     Stack { compose: Node { span, kind: Kind::Map(entries) }, services, public_ports: public }

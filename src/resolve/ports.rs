@@ -30,6 +30,14 @@ impl Published {
         self.address.is_some_and(|address| address.is_loopback())
     }
 
+    /// The first host port that both want for themselves: of one protocol, on the same address or where one takes all.
+    pub fn meets(&self, other: &Published) -> Option<u16> {
+        let ((a, b), (c, d)) = (self.host?, other.host?);
+        let all = |address: Option<IpAddr>| address.is_none_or(|address| address.is_unspecified());
+        let same = self.address == other.address || all(self.address) || all(other.address);
+        (self.protocol == other.protocol && same && a.max(c) <= b.min(d)).then(|| a.max(c))
+    }
+
     /// The host port that leads from 127.0.0.1 to a container port.
     fn loopback_port(&self, target: u16) -> Option<u16> {
         let reachable = match self.address {

@@ -1,7 +1,7 @@
 //! Services: what `x-bootstrap` says, and what the machine needs to know of the rest.
 
 use crate::profile::model::{GitRef, GitSource, PortRule};
-use crate::profile::reader::{Reader, Spanned, Value, shown};
+use crate::profile::reader::{Reader, Spanned, Value, nearest, shown};
 use crate::profile::text::HealthPath;
 use crate::profile::written::{Extension, RouteWritten, SourceWritten};
 use crate::report::{Report, Span};
@@ -43,6 +43,17 @@ impl Extended {
         !disabled && first.and_then(Node::as_str) != Some("NONE")
     }
 
+    /// True when Compose starts it only for a profile of its own, which the machine never names.
+    pub fn is_optional(&self) -> bool {
+        self.node.get("profiles").and_then(Node::as_seq).is_some_and(|profiles| !profiles.is_empty())
+    }
+
+    /// True when it waits for the service `job` to do its work and end.
+    pub fn waits_for_end_of(&self, job: &str) -> bool {
+        let condition = self.node.get("depends_on").and_then(|all| all.get(job)).and_then(|one| one.get("condition"));
+        condition.and_then(Node::as_str) == Some("service_completed_successfully")
+    }
+
     /// True when the image is made on the machine.
     pub fn is_built(&self) -> bool {
         self.source.is_some() || self.node.get("build").is_some_and(|build| !build.is_null())
@@ -58,9 +69,14 @@ pub fn read(document: &Node, report: &mut Report) -> Vec<Extended> {
         return Vec::new();
     };
     let Some(entries) = services.as_map() else {
-        Reader { report }.wrong_type(services, "a mapping of services by name");
+        Reader { report }.wrong_type(services, "a mapping of services by name").help("write `services:` and below it, indented, each service's name");
         return Vec::new();
     };
+    if entries.is_empty() {
+        report
+            .error(services.span, "no-services", "there is no service in `services`, so there is nothing to start")
+            .help("add one, or take the stack out of the profile");
+    }
     entries.iter().filter_map(|(key, node)| one(key, node, report)).collect()
 }
 
@@ -74,9 +90,10 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
         return None;
     }
     if node.as_map().is_none() {
-        Reader { report }.wrong_type(node, "a service as Compose writes it");
+        Reader { report }.wrong_type(node, "a service as Compose writes it").help("write its `image:` and what else it needs, indented below its name");
         return None;
     }
+    misspelt(node, report);
     let mut extended = Extended {
         name: name.to_owned(),
         span: key.span,
@@ -103,11 +120,25 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
     Some(extended)
 }
 
+/// An extension of another name is passed on to Compose, which ignores it: whoever meant ours must hear of it.
+fn misspelt(node: &Node, report: &mut Report) {
+    for (key, _) in node.as_map().unwrap_or_default() {
+        let Some(name) = key.as_str().filter(|name| name.to_ascii_lowercase().starts_with(['x', '_'])) else { continue };
+        if name != "x-bootstrap" && nearest(name, ["x-bootstrap"].into_iter()).is_some() {
+            report
+                .error(key.span, "unknown-field", format!("`{}` means nothing here", shown(name)))
+                .help("did you mean `x-bootstrap`?");
+        }
+    }
+}
+
 fn git_source(source: Spanned<SourceWritten>, report: &mut Report) -> Option<Spanned<GitSource>> {
     let SourceWritten { git, branch, tag, deploy_key } = source.value;
     let reference = match (branch, tag) {
         (Some(branch), None) => GitRef::Branch(branch.0),
         (None, Some(tag)) => GitRef::Tag(tag.0),
+        // What is written and cannot be read was told already.
+        (None, None) if report.has_error_within(source.span) => return None,
         (both, _) => {
             let message = if both.is_some() {
                 "`branch` and `tag` are both written"

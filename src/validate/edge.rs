@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 pub(super) fn check(resolved: &Resolved, root: &Node, report: &mut Report) {
     domains(resolved, root, report);
-    routes(resolved, report);
+    routes(resolved, root, report);
 }
 
 fn domains(resolved: &Resolved, root: &Node, report: &mut Report) {
@@ -27,7 +27,7 @@ fn domains(resolved: &Resolved, root: &Node, report: &mut Report) {
     let spans = root.get("aliases").and_then(Node::as_seq).unwrap_or_default();
     for (index, alias) in profile.aliases.iter().enumerate() {
         let span = spans.get(index).map_or(at(root, &["aliases"]), |node| node.span);
-        if profile.domain.is_none() {
+        if no_domain(resolved, root) {
             report.error(span, "no-domain", "an alias needs a domain beside it").help("add `domain: …`");
         }
         if seen.contains(&alias.as_str()) {
@@ -57,11 +57,16 @@ fn private_name(resolved: &Resolved, domain: &str, span: crate::report::Span, re
     }
 }
 
-fn routes(resolved: &Resolved, report: &mut Report) {
+/// A domain that is written and cannot be read was told already.
+fn no_domain(resolved: &Resolved, root: &Node) -> bool {
+    resolved.profile.domain.is_none() && root.get("domain").is_none_or(Node::is_null)
+}
+
+fn routes(resolved: &Resolved, root: &Node, report: &mut Report) {
     let profile = &resolved.profile;
     let mut seen: BTreeMap<(Option<&str>, &str), &str> = BTreeMap::new();
     for (service, span, route) in &resolved.routes {
-        if profile.domain.is_none() {
+        if no_domain(resolved, root) {
             report
                 .error(
                     *span,

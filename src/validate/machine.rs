@@ -57,7 +57,12 @@ fn docker(resolved: &Resolved, root: &Node, report: &mut Report) {
     let logins = root.get("docker").and_then(|docker| docker.get("logins")).and_then(Node::as_seq).unwrap_or_default();
     for login in logins {
         if let Some(password) = login.get("password") {
-            secret_exists(root, password.as_str().unwrap_or_default(), password.span, report);
+            let name = password.as_str().unwrap_or_default();
+            secret_exists(root, name, password.span, report);
+            if is_generated(resolved, name) {
+                let message = format!("the registry cannot know the password `{name}`, which the machine makes for itself");
+                report.error(password.span, "generated", message).help("write the secret as `{env: …}` or `{file: …}`");
+            }
         }
     }
     for service in &resolved.services {
@@ -66,7 +71,15 @@ fn docker(resolved: &Resolved, root: &Node, report: &mut Report) {
         {
             secret_exists(root, key, source.span, report);
             let secret = resolved.profile.secrets.iter().find(|secret| secret.name == *key);
-            if secret.is_some_and(|secret| secret.place == SecretPlace::Env) {
+            if is_generated(resolved, key) {
+                let message = format!("`{key}` is made on the machine from letters and digits, which is no SSH key");
+                report.error(source.span, "deploy-key", message).help("write the secret as `{file: …, as: credential}`");
+            } else if let Some(why) = secret.and_then(|secret| unusable_key(&secret.value)) {
+                report
+                    .error(source.span, "deploy-key", format!("`{key}` {why}"))
+                    .help("make one by `ssh-keygen -t ed25519 -N '' -f deploy_key`, and name the file: `{file: deploy_key, as: credential}`");
+            }
+            if secret.is_some_and(|secret| secret.place == SecretPlace::Env && matches!(secret.value, SecretValue::Given(_))) {
                 let message =
                     format!("the deploy key `{}` would lie in `.env`, and ssh reads keys from files", shown(key));
                 report
@@ -77,16 +90,51 @@ fn docker(resolved: &Resolved, root: &Node, report: &mut Report) {
     }
 }
 
+/// True for a secret that the machine makes.
+fn is_generated(resolved: &Resolved, name: &str) -> bool {
+    let secret = resolved.profile.secrets.iter().find(|secret| secret.name == name);
+    secret.is_some_and(|secret| matches!(secret.value, SecretValue::Generate { .. }))
+}
+
+/// Why ssh would not take a secret as its key; nothing of the secret is in the sentence.
+fn unusable_key(value: &SecretValue) -> Option<&'static str> {
+    let SecretValue::Given(secret) = value else { return None };
+    let text = secret.expose();
+    let first = text.lines().next().unwrap_or_default();
+    if !first.starts_with("-----BEGIN ") || !first.ends_with(" PRIVATE KEY-----") {
+        return Some("is no SSH private key");
+    }
+    if !text.ends_with('\n') {
+        return Some("has lost its last line break, without which ssh cannot read a key; a shell's `$(…)` takes it away");
+    }
+    if text.contains("OPENSSH") {
+        return match ssh_key::PrivateKey::from_openssh(text) {
+            Ok(key) if key.is_encrypted() => Some("is protected by a passphrase, which nobody could type"),
+            Ok(_) => None,
+            Err(_) => Some("is damaged: it is no SSH private key"),
+        };
+    }
+    text.contains("ENCRYPTED").then_some("is protected by a passphrase, which nobody could type")
+}
+
 fn secret_exists(root: &Node, name: &str, span: Span, report: &mut Report) {
     let names = || super::secret_names(root);
     if names().any(|known| known == name) {
         return;
     }
-    let finding = report.error(span, "no-secret", format!("there is no secret `{}`", shown(name)));
+    // What stands here may be the secret itself, by mistake: it is repeated only where it is nearly a known name.
     match nearest(name, names()) {
-        Some(near) => finding.help(format!("did you mean `{near}`?")),
-        None => finding.help(format!("add it: `secrets: {{{}: {{env: {}}}}}`", shown(name), shown(name))),
-    };
+        Some(near) => {
+            let message = format!("there is no secret `{}`", shown(name));
+            report.error(span, "no-secret", message).help(format!("did you mean `{near}`?"));
+        }
+        None => {
+            report
+                .error(span, "no-secret", "this must be the name of a secret, and there is none of this name")
+                .hide()
+                .help("write a name, and add it under `secrets`: `{env: VARIABLE}` or `{file: PATH}`");
+        }
+    }
 }
 
 fn ports(resolved: &Resolved, root: &Node, report: &mut Report) {
@@ -121,7 +169,8 @@ fn secrets(resolved: &Resolved, root: &Node, report: &mut Report) {
         let login = resolved.profile.docker.logins.iter().any(|login| login.password == *name);
         let keys = resolved.services.iter().filter_map(|service| service.source.as_ref()?.value.deploy_key.as_ref());
         let needed = login || whole_file || keys.into_iter().any(|key| key == name);
-        if !report.has_errors() && !needed && !text.contains(name.as_str()) && secret.place == SecretPlace::Env {
+        let unread = resolved.compose.is_none() && ["compose", "services"].iter().any(|key| root.get(key).is_some_and(|n| !n.is_null()));
+        if !unread && !needed && !text.contains(name.as_str()) && secret.place == SecretPlace::Env {
             report
                 .warning(span, "unused", format!("nothing uses the secret `{name}`"))
                 .help(format!("pass it to a service, as `environment: {{{name}: ${{{name}}}}}`, or remove it"));

@@ -5,15 +5,15 @@ use crate::profile::model::{PortRule, Protocol};
 use crate::report::Report;
 use crate::resolve::{Extended, Published, Resolved, published};
 use crate::yaml::Node;
-use std::collections::BTreeMap;
 
 pub(super) fn check(resolved: &Resolved, report: &mut Report) {
-    let mut owners: BTreeMap<(u16, Protocol), &str> = BTreeMap::new();
+    let mut owners: Vec<(Published, &str)> = Vec::new();
     for service in &resolved.services {
         if let Some(ports) = service.node.get("ports").filter(|ports| !ports.is_null())
             && ports.as_seq().is_none()
         {
-            report.error(ports.span, "wrong-type", format!("`ports` is a list, and this is {}", ports.describe()));
+            let message = format!("`ports` is a list, and this is {}", ports.describe());
+            report.error(ports.span, "wrong-type", message).help("write `ports: [\"127.0.0.1:8080:80\"]`");
         }
         let on_host = service.node.get("network_mode").and_then(Node::as_str) == Some("host");
         let mut used: Vec<PortRule> = Vec::new();
@@ -30,10 +30,7 @@ pub(super) fn check(resolved: &Resolved, report: &mut Report) {
             if !entry.is_loopback() {
                 used.extend(public(service, &entry, span, report));
             }
-            let (first, last) = entry.host.unwrap_or((1, 0));
-            for port in first..=last {
-                conflict(resolved, &mut owners, service, (port, entry.protocol), span, report);
-            }
+            conflict(resolved, &mut owners, service, entry, span, report);
         }
         for rule in &service.public_ports {
             let PortRule { port, protocol } = rule.value;
@@ -81,21 +78,26 @@ fn public(service: &Extended, entry: &Published, span: crate::report::Span, repo
 
 fn conflict<'r>(
     resolved: &Resolved,
-    owners: &mut BTreeMap<(u16, Protocol), &'r str>,
+    owners: &mut Vec<(Published, &'r str)>,
     service: &'r Extended,
-    (port, protocol): (u16, Protocol),
+    entry: Published,
     span: crate::report::Span,
     report: &mut Report,
 ) {
+    let Some((first, last)) = entry.host else { return };
     let profile = &resolved.profile;
-    let web = profile.domain.is_some() && [80, 443].contains(&port);
-    if protocol == Protocol::Tcp && (web || port == profile.ssh.port) {
+    let web: &[u16] = if profile.domain.is_some() { &[80, 443] } else { &[] };
+    let own = web.iter().copied().chain([profile.ssh.port]).find(|port| (first..=last).contains(port));
+    if let (Protocol::Tcp, Some(port)) = (entry.protocol, own) {
         report
             .error(span, "port-conflict", format!("port {port} belongs to the machine itself"))
             .help("lead a route to the service instead");
-    } else if let Some(other) = owners.insert((port, protocol), &service.name) {
+        return;
+    }
+    if let Some((port, other)) = owners.iter().find_map(|(other, name)| Some((other.meets(&entry)?, *name))) {
         report
             .error(span, "port-conflict", format!("port {port} is published by `{other}` already"))
             .help("publish it once");
     }
+    owners.push((entry, &service.name));
 }

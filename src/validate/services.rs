@@ -16,6 +16,7 @@ pub(super) fn check(resolved: &Resolved, document: &Node, report: &mut Report) {
         let message = format!("the stack is called `{}`, whatever this says", resolved.profile.name);
         report.warning(name.span, "compose-name", message).help("remove it, or write the same");
     }
+    networks(document, report);
     for key in ["include", "configs", "secrets"] {
         for span in document.get(key).map(file_references).unwrap_or_default() {
             relative(span, report);
@@ -23,9 +24,29 @@ pub(super) fn check(resolved: &Resolved, document: &Node, report: &mut Report) {
     }
     for service in &resolved.services {
         image(service, report);
-        habits(service, report);
+        let job = resolved.services.iter().any(|other| other.waits_for_end_of(&service.name));
+        habits(service, job, report);
         mounts(service, document, report);
         references(service, document, &names, report);
+    }
+}
+
+/// Networks that the firewall's table, which knows Docker's bridges by their names, would not see.
+fn networks(document: &Node, report: &mut Report) {
+    for (_, network) in document.get("networks").and_then(Node::as_map).unwrap_or_default() {
+        if let Some(driver) = network.get("driver").filter(|driver| !driver.is_null())
+            && let Some(name) = driver.as_str().filter(|name| !matches!(*name, "bridge" | "host" | "none"))
+        {
+            let message = format!("a network of the driver `{}` goes past the firewall", shown(name));
+            report.error(driver.span, "network-driver", message).help("use a bridge: leave `driver` out");
+        }
+        if let Some(option) = network.get("driver_opts").and_then(|options| options.get("com.docker.network.bridge.name"))
+            && !option.as_str().is_some_and(|name| name.starts_with("br-"))
+        {
+            report
+                .error(option.span, "bridge-name", "the firewall knows Docker's bridges by names that begin with `br-`")
+                .help("begin the name with `br-`, or leave it out");
+        }
     }
 }
 
@@ -68,19 +89,19 @@ fn image(service: &Extended, report: &mut Report) {
     }
 }
 
-fn habits(service: &Extended, report: &mut Report) {
+fn habits(service: &Extended, job: bool, report: &mut Report) {
     let (name, node) = (&service.name, &service.node);
-    if !service.has_healthcheck() {
+    if !service.has_healthcheck() && !job {
         report
             .warning(service.span, "no-healthcheck", format!("nothing asks whether `{name}` is well"))
             .help("add Compose's `healthcheck`; deploys and alerts wait for it");
     }
     let policy = node.get("restart").filter(|restart| !restart.is_null());
     let swarm = node.get("deploy").and_then(|deploy| deploy.get("restart_policy"));
-    if policy.is_none_or(|policy| policy.as_str() == Some("no")) && swarm.is_none() {
+    if policy.is_none_or(|policy| policy.as_str() == Some("no")) && swarm.is_none() && !job {
         report
             .warning(service.span, "no-restart", format!("`{name}` stays down when it dies"))
-            .help("add `restart: unless-stopped`");
+            .help("add `restart: unless-stopped`; for what ends when its work is done, let a service wait by `service_completed_successfully`");
     }
     if let Some(value) = node.get("privileged").filter(|value| value.as_bool() == Some(true)) {
         report

@@ -28,14 +28,20 @@ fn walk(node: &Node, known: &[&str], report: &mut Report) {
             }
         }
         Kind::Scalar { text, .. } => {
-            for (name, has_default) in variables(text) {
-                if has_default || known.contains(&name) || name == "COMPOSE_PROJECT_NAME" {
+            for (name, operator) in variables(text) {
+                if matches!(operator, Operator::Default) || known.contains(&name) || name == "COMPOSE_PROJECT_NAME" {
                     continue;
                 }
-                if name.is_empty() {
+                if operator == Operator::Broken {
                     report
-                        .error(node.span, "interpolation", "Compose cannot read the `$` in this text")
-                        .help("write `$$` for a dollar sign");
+                        .error(node.span, "interpolation", "Compose cannot read the `${` in this text")
+                        .help("write it as `${NAME}`, or `$$` for a dollar sign");
+                    continue;
+                }
+                if operator == Operator::Required {
+                    report
+                        .error(node.span, "unset-variable", format!("`${{{}}}` must be set, and is no secret", shown(name)))
+                        .help(format!("add `{}` to `secrets`: Compose starts nothing without it", shown(name)));
                     continue;
                 }
                 let message = format!("`${{{}}}` is neither a secret nor has a default, so it is empty", shown(name));
@@ -52,8 +58,21 @@ fn walk(node: &Node, known: &[&str], report: &mut Report) {
     }
 }
 
-/// Every variable in a text, and whether it brings its own default. An empty name is a `$` that Compose refuses.
-fn variables(text: &str) -> Vec<(&str, bool)> {
+/// What a variable brings along in case it is not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operator {
+    /// Nothing: it is empty then.
+    Plain,
+    /// `:-`, `-`, `:+` or `+`: a text of its own.
+    Default,
+    /// `:?` or `?`: Compose ends there.
+    Required,
+    /// Not a variable, although it begins like one: Compose refuses it.
+    Broken,
+}
+
+/// Every variable in a text. Like Compose, a `$` that no name follows is a dollar sign.
+fn variables(text: &str) -> Vec<(&str, Operator)> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -64,14 +83,28 @@ fn variables(text: &str) -> Vec<(&str, bool)> {
         }
         let braced = rest.strip_prefix('{');
         let from = braced.unwrap_or(rest);
+        let named = from.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
         let end = from.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
-        let name = if from.starts_with(|c: char| c.is_ascii_digit()) { "" } else { &from[..end] };
-        let operators = [":-", "-", ":+", "+", ":?", "?", "}"];
-        let operator = operators.iter().find(|operator| from[end..].starts_with(**operator));
-        let closed = braced.is_none() || (operator.is_some() && from.contains('}'));
-        let has_default = braced.is_some() && operator.is_some_and(|operator| operator.contains(['-', '+']));
-        found.push(if closed { (name, has_default) } else { ("", false) });
-        rest = &from[end..];
+        if braced.is_none() {
+            if named {
+                found.push((&from[..end], Operator::Plain));
+                rest = &from[end..];
+            }
+            continue;
+        }
+        let operator = [":-", "-", ":+", "+", ":?", "?", "}"].into_iter().find(|operator| from[end..].starts_with(operator));
+        found.push(match operator {
+            Some(operator) if named && from[end..].contains('}') => {
+                let kind = match operator.trim_start_matches(':') {
+                    "}" => Operator::Plain,
+                    "?" => Operator::Required,
+                    _ => Operator::Default,
+                };
+                (&from[..end], kind)
+            }
+            _ => ("", Operator::Broken),
+        });
+        rest = &from[if named { end } else { 0 }..];
     }
     found
 }
@@ -82,12 +115,14 @@ mod tests {
 
     #[test]
     fn variables_are_found_as_compose_finds_them() {
-        assert_eq!(variables("a$$b $$${A}"), [("A", false)]);
+        use Operator::{Broken, Default, Plain, Required};
+        assert_eq!(variables("a$$b $$${A}"), [("A", Plain)]);
         assert_eq!(
             variables("$A-${B}${C:-x}${D-}${E:?no}"),
-            [("A", false), ("B", false), ("C", true), ("D", true), ("E", false)]
+            [("A", Plain), ("B", Plain), ("C", Default), ("D", Default), ("E", Required)]
         );
-        assert_eq!(variables("${A:-${B}}"), [("A", true), ("B", false)]);
-        assert_eq!(variables("5$ ${} ${A"), [("", false), ("", false), ("", false)]);
+        assert_eq!(variables("${A:-${B}}"), [("A", Default), ("B", Plain)]);
+        assert_eq!(variables("5$ ${} ${A ${1}"), [("", Broken), ("", Broken), ("", Broken)]);
+        assert_eq!(variables("^PONG$ US$ 5 [0-9]+$`) $1 $- end$"), []);
     }
 }

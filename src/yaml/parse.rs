@@ -39,6 +39,10 @@ pub fn parse(report: &mut Report, source: SourceId) -> Option<Node> {
 /// Parses one part of a source, as the value in `--set path=value`; spans point into the whole.
 pub fn parse_range(report: &mut Report, source: SourceId, range: Range<usize>) -> Option<Node> {
     let text = report.sources.text(source).get(range.clone()).unwrap_or("").to_owned();
+    // Somebody pasted a private key: whatever is wrong with this text, its lines are not shown.
+    if text.contains("PRIVATE KEY-----") {
+        report.sources.make_confidential(source);
+    }
     let origin = Origin { source, offset: range.start };
     match Builder::new(&text, origin).document() {
         Ok((node, duplicates)) => {
@@ -176,7 +180,7 @@ impl<'t> Builder<'t> {
                     span: self.origin.span(at, end),
                     code: "yaml-syntax",
                     message: format!("this is not YAML: {}", error.info()),
-                    help: None,
+                    help: Some(syntax_help(&error.info(), &self.text[at..end])),
                 })
             }
         }
@@ -210,7 +214,7 @@ impl<'t> Builder<'t> {
                     span: start,
                     code: "yaml-syntax",
                     message: "this is not YAML: a value is missing here".into(),
-                    help: None,
+                    help: Some("write a value, or remove the key"),
                 });
             }
         };
@@ -326,7 +330,7 @@ impl<'t> Builder<'t> {
                 } else {
                     "this alias points to nothing".into()
                 },
-                help: None,
+                help: Some("write the anchor, `&name`, at a value further up; text that begins with `*` needs quotes"),
             });
         };
         let cost = *cost;
@@ -363,7 +367,7 @@ impl<'t> Builder<'t> {
             span,
             code: "too-deep",
             message: format!("this is nested deeper than {MAX_DEPTH} levels"),
-            help: None,
+            help: Some("take levels out"),
         }
     }
 
@@ -372,7 +376,7 @@ impl<'t> Builder<'t> {
             span,
             code: "yaml-syntax",
             message: "this is not YAML: the document ends inside this value".into(),
-            help: None,
+            help: Some("close what is open here: a bracket, a brace or a quote"),
         }
     }
 }
@@ -382,6 +386,18 @@ impl Cost {
         self.nodes = self.nodes.saturating_add(other.nodes);
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.depth = self.depth.max(other.depth);
+    }
+}
+
+/// The mend for a mistake of YAML's grammar, by what the parser says and the character it stopped at.
+fn syntax_help(info: &str, at: &str) -> &'static str {
+    match at {
+        "\t" => "indent with spaces, never with tabs",
+        "@" | "`" => "put text that begins with this character in quotes",
+        _ if info.contains("anchor") => "write the anchor, `&name`, at a value further up; text that begins with `*` needs quotes",
+        _ if info.contains("tab") => "indent with spaces, never with tabs",
+        _ if info.contains("mapping values") => "put text that holds `: ` in quotes, and a key on a line of its own",
+        _ => "look at this line and the one before: indentation, colons, brackets and quotes",
     }
 }
 

@@ -28,9 +28,9 @@ rejects! {
         "5:12 error[unknown-field] unknown field `colour` | known fields: max_retry, find_time, ban_time, ignore";
     unknown_section: said("hosts: {}") => "5:1 error[unknown-field] unknown field `hosts` | did you mean `host`?";
     all_at_once: said("ssh: {port: 0}\nhost: {hostname: A}\nfail2ban: []") =>
-        "5:13 error[invalid-value] 0 is not between 1 and 65535\n\
+        "5:13 error[invalid-value] 0 is not between 1 and 65535 | write a number between 1 and 65535\n\
          6:18 error[invalid-value] `A` is not a host name | use lower-case letters, digits and inner dashes, at most 63 between dots, 64 in all\n\
-         7:11 error[wrong-type] a mapping is expected here, and this is a list";
+         7:11 error[wrong-type] a mapping is expected here, and this is a list | write it as in `fail2ban: {ban_time: 1h}`";
     missing_fields: Test::raw("version: 1\n").findings() =>
         "1:1 error[missing-field] the field `name` is missing here | add `name: agent`\n\
          1:1 error[missing-field] the field `distribution` is missing here | add `distribution: debian-13`\n\
@@ -40,7 +40,7 @@ rejects! {
     distribution: Test::raw("version: 1\nname: t\ndistribution: debian13\n").findings() =>
         "1:1 warning[placeholder] no SSH key is written, so nobody can log in | add the line of your `.pub` file under `admin.ssh_keys`\n\
          3:15 error[invalid-value] `debian13` is not a supported distribution | did you mean `debian-13`?";
-    not_a_mapping: Test::raw("- a\n").findings() => "1:1 error[wrong-type] a profile is a mapping, and this is a list";
+    not_a_mapping: Test::raw("- a\n").findings() => "1:1 error[wrong-type] a profile is a mapping, and this is a list | begin with `version: 1` and `name: …`, one field a line";
     duplicate_key: said("ssh: {port: 1, port: 2}") =>
         "5:16 error[duplicate-key] the key `port` stands here a second time | keep one of the two";
     quoted_number: said("ssh: {port: \"22\"}") =>
@@ -55,6 +55,10 @@ rejects! {
         "5:19 error[invalid-value] `24:00` is not a time of day | write it as `\"04:30\"`, or `never`";
     timezone: said("host: {timezone: Sao Paulo}") =>
         "5:18 error[invalid-value] `Sao Paulo` is not a time zone | write it as `UTC` or `America/Sao_Paulo`";
+    no_such_timezone: said("host: {timezone: America/Sao_Paolo}") =>
+        "5:18 error[invalid-value] `America/Sao_Paolo` is not a time zone that there is | did you mean `America/Sao_Paulo`?";
+    no_time_at_all: said("fail2ban: {find_time: 0s}") =>
+        "5:23 error[invalid-value] nothing can happen within no time | write at least `1s`";
     reserved_user: said("ssh: {allow_users: [root]}") =>
         "5:21 error[invalid-value] `root` is a user or group of the system | choose a name of your own, as `deploy`";
     reserved_name: Test::raw(&format!("version: 1\nname: systemd-x\ndistribution: debian-13\nadmin: {{ssh_keys: [{KEY}]}}")).findings() =>
@@ -66,14 +70,14 @@ rejects! {
     whole_internet: said("domain: a.dev\ntrusted_proxies: [0.0.0.0/0]") =>
         "6:19 error[invalid-value] `0.0.0.0/0` is every address there is | name the ranges you mean";
     url_with_login: said("apt: {mirror: \"https://u:p@m.dev/debian\"}") =>
-        "5:15 error[invalid-value] `https://u:p@m.dev/debian` carries a login | take user and password out of the URL";
+        "5:15 error[invalid-value] this carries a login | take user and password out of the URL";
     mirror_with_path: said("docker: {registry_mirrors: [\"https://m.dev/v2\"]}") =>
         "5:29 error[invalid-value] `https://m.dev/v2` has a path, and Docker takes mirrors without one | write scheme, host and port alone";
     domain_is_url: said("domain: https://a.dev/") =>
         "5:9 error[invalid-value] `https://a.dev/` is not a domain | write the host name alone, without `https://` and path";
     wildcard: said("domain: \"*.a.dev\"") =>
         "5:9 error[invalid-value] `*.a.dev` is a wildcard, which HTTP-01 certificates do not cover | name each host under `aliases`";
-    line_break_in_text: said("docker: {logins: [{registry: r.dev, username: \"a\\nb\", password: P}]}\nsecrets: {P: generate}") =>
+    line_break_in_text: said("docker: {logins: [{registry: r.dev, username: \"a\\nb\", password: P}]}\nsecrets: {P: {file: p.yaml}}").lines().next().unwrap_or_default() =>
         "5:47 error[invalid-value] `a\u{fffd}b` is not one line of text | write 1 to 500 bytes without line breaks and control characters";
     not_a_key: said("admin2: {}") => "5:1 error[unknown-field] unknown field `admin2` | did you mean `admin`?";
     no_compose: Test::raw(&format!("version: 1\nname: t\ndistribution: debian-12\nadmin: {{ssh_keys: [{KEY}]}}\ndocker: {{source: distribution}}")).findings() =>
@@ -83,7 +87,8 @@ rejects! {
          6:24 error[no-variable] the variable `T` is not set | set it in the environment, or give a file with it by --env-file";
     secret_written_out: said("secrets: {A: hunter2}") =>
         "5:14 error[invalid-value] a secret is made or fetched, never written in the profile | write `generate`, `{env: VARIABLE}` or `{file: PATH}`";
-    secret_too_short: said("secrets: {A: {generate: 8}}") => "5:25 error[invalid-value] 8 is not between 32 and 1024";
+    secret_too_short: said("secrets: {A: {generate: 8}}") =>
+        "5:25 error[invalid-value] 8 is not between 32 and 1024 | write a number between 32 and 1024";
     secret_two_sources: said("secrets: {A: {generate: 32, env: B}}") =>
         "5:11 error[secret-source] the secret `A` has more than one source | write one of `generate`, `env` and `file`";
     secret_name: said("secrets: {a.b: generate}") =>
@@ -93,16 +98,32 @@ rejects! {
     not_a_certificate: said("tls: {ca: \"x\"}") =>
         "5:11 error[certificate] these are not PEM certificates: there is text outside `-----BEGIN CERTIFICATE-----` and `-----END CERTIFICATE-----` | in YAML, write them as a block: `ca: |` and the lines indented below";
     unknown_deploy_key: service("x-bootstrap: {source: {git: \"git@g.dev:me/a.git\", tag: v1, deploy_key: KEZ}}\nbuild: .") =>
-        "11:76 error[no-secret] there is no secret `KEZ` | add it: `secrets: {KEZ: {env: KEZ}}`";
+        "11:76 error[no-secret] this must be the name of a secret, and there is none of this name | write a name, and add it under `secrets`: `{env: VARIABLE}` or `{file: PATH}`";
     deploy_key_in_env: Test::service("x-bootstrap: {source: {git: \"git@g.dev:me/a.git\", tag: v1, deploy_key: KEY}}\nbuild: .")
-        .set("secrets={KEY: {generate: 32}}").findings() =>
-        "11:76 error[deploy-key] the deploy key `KEY` would lie in `.env`, and ssh reads keys from files | write `as: credential` beside the secret's `env` or `file`";
+        .set("secrets={KEY: {env: K}}").env("K", PEM).findings() =>
+        "11:76 error[deploy-key] the deploy key `KEY` would lie in `.env`, and ssh reads keys from files | write `as: credential` beside the secret's `env` or `file`\n\
+         1:10 warning[embedded-secret] `KEY` is embedded in user-data, which the provider keeps and the machine's metadata service shows | use `generate` where the machine may choose the value; rotate this one if it is ever exposed";
+    deploy_key_made_here: deploy_key("{generate: 32, as: credential}", "") =>
+        "11:76 error[deploy-key] `KEY` is made on the machine from letters and digits, which is no SSH key | write the secret as `{file: …, as: credential}`";
+    deploy_key_without_its_end: deploy_key("{env: K, as: credential}", PEM.trim_end()).lines().next().unwrap_or_default() =>
+        "11:76 error[deploy-key] `KEY` has lost its last line break, without which ssh cannot read a key; a shell's `$(…)` takes it away | make one by `ssh-keygen -t ed25519 -N '' -f deploy_key`, and name the file: `{file: deploy_key, as: credential}`";
+    deploy_key_is_something_else: deploy_key("{env: K, as: credential}", "hello\n").lines().next().unwrap_or_default() =>
+        "11:76 error[deploy-key] `KEY` is no SSH private key | make one by `ssh-keygen -t ed25519 -N '' -f deploy_key`, and name the file: `{file: deploy_key, as: credential}`";
+    login_made_here: said("docker: {logins: [{registry: r.dev, username: a, password: P}]}\nsecrets: {P: generate}") =>
+        "5:60 error[generated] the registry cannot know the password `P`, which the machine makes for itself | write the secret as `{env: …}` or `{file: …}`";
+    docker_hub_by_another_name: said("docker: {logins: [{registry: index.docker.io, username: a, password: P}]}\nsecrets: {P: {file: p.yaml}}").lines().next().unwrap_or_default() =>
+        "5:30 error[invalid-value] `index.docker.io` is an address of Docker Hub | write `docker.io`, as images name it";
 
     published_to_everybody: service("ports: [\"8080:80\"]") =>
         "11:13 error[published-port] `a` publishes port 8080 to everybody, past the firewall | write `127.0.0.1:8080:80`; or, if it must be public, list `8080/tcp` under `x-bootstrap.public_ports`";
     published_long_and_v6: service("ports: [{target: 80, published: 81}, \"[::]:82:82/udp\"]") =>
         "11:13 error[published-port] `a` publishes port 81 to everybody, past the firewall | write `127.0.0.1:81:80`; or, if it must be public, list `81/tcp` under `x-bootstrap.public_ports`\n\
          11:42 error[published-port] `a` publishes port 82 to everybody, past the firewall | write `127.0.0.1:82:82/udp`; or, if it must be public, list `82/udp` under `x-bootstrap.public_ports`";
+    published_twice: service("ports: [\"127.0.0.1:8080:80\", \"127.0.0.1:8079-8081:79-81\"]") =>
+        "11:34 error[port-conflict] port 8080 is published by `a` already | publish it once";
+    published_on_both_loopbacks: service("ports: [\"127.0.0.1:8080:80\", \"[::1]:8080:80\"]") => "";
+    ports_is_no_list: service("ports: 80") =>
+        "11:12 error[wrong-type] `ports` is a list, and this is text | write `ports: [\"127.0.0.1:8080:80\"]`";
     published_anywhere: service("ports: [3000]") =>
         "11:13 error[published-port] `a` publishes its port 3000 to everybody, on a port that Docker chooses | remove it: services reach each other without, and a route publishes on 127.0.0.1";
     published_on_a_variable: service("ports: [\"${P:-80}:80\"]") =>
@@ -130,6 +151,11 @@ rejects! {
         "11:33 error[invalid-value] `--upload-pack=x` is not a git URL | write `git@host:owner/project.git`, `ssh://…` or `https://…`";
     variable: service("environment: {A: \"${TOKN}\"}").replace("t.dev", "") =>
         "11:22 warning[unset-variable] `${TOKN}` is neither a secret nor has a default, so it is empty | add `TOKN` to `secrets`, write a default as `${TOKN:-value}`, or `$$TOKN` for the text itself";
+    required_variable: service("environment: {A: \"${TOKN:?no}\"}") =>
+        "11:22 error[unset-variable] `${TOKN}` must be set, and is no secret | add `TOKN` to `secrets`: Compose starts nothing without it";
+    broken_variable: service("environment: {A: \"${é}\"}") =>
+        "11:22 error[interpolation] Compose cannot read the `${` in this text | write it as `${NAME}`, or `$$` for a dollar sign";
+    a_dollar_sign_is_one: service("labels: {rule: \"PathRegexp(`^/v[0-9]+$`)\", price: US$ 5}") => "";
     near_variable: Test::service("environment: {A: \"${TOKN}\", B: $TOKEN}").set("secrets.TOKEN=generate").findings() =>
         "11:22 warning[unset-variable] `${TOKN}` is neither a secret nor has a default, so it is empty | did you mean `${TOKEN}`?";
     relative_mount: service("volumes: [\"./conf:/etc/conf\"]") =>
@@ -138,6 +164,14 @@ rejects! {
         "11:15 warning[docker-socket] with Docker's socket `a` is root on the machine | put a read-only socket proxy between them";
     undeclared_volume: service("volumes: [\"data:/data\"]") =>
         "11:15 error[undeclared] the volume `data` is not declared under `volumes` | add `volumes: {data: {}}`";
+    network_past_the_firewall: said("services: {b: {image: \"x:1\", restart: always, healthcheck: {test: x}, networks: [m, n]}}\nnetworks: {m: {driver: macvlan}, n: {driver_opts: {com.docker.network.bridge.name: web0}}}") =>
+        "6:24 error[network-driver] a network of the driver `macvlan` goes past the firewall | use a bridge: leave `driver` out\n\
+         6:84 error[bridge-name] the firewall knows Docker's bridges by names that begin with `br-` | begin the name with `br-`, or leave it out";
+    misspelt_extension: service("x-bootstap: {route: {port: 1}}") =>
+        "11:5 error[unknown-field] `x-bootstap` means nothing here | did you mean `x-bootstrap`?";
+    no_services: said("services: {}") =>
+        "5:11 error[no-services] there is no service in `services`, so there is nothing to start | add one, or take the stack out of the profile";
+    a_job_needs_no_restart: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}, depends_on: {j: {condition: service_completed_successfully}}}\n  j: {image: \"x:1\"}") => "";
     unknown_dependency: service("depends_on: {b: {condition: service_healthy}}") =>
         "11:18 error[no-service] there is no service `b` | did you mean `a`?";
     privileged: service("privileged: true\nnetwork_mode: host") =>
@@ -145,19 +179,22 @@ rejects! {
          12:19 warning[host-network] `a` shares the machine's network: it reaches what listens on 127.0.0.1 and the metadata service | use a network of the stack; routes publish on 127.0.0.1";
     bare_service: said("services:\n  b: {image: redis}\n") =>
         "6:3 warning[no-healthcheck] nothing asks whether `b` is well | add Compose's `healthcheck`; deploys and alerts wait for it\n\
-         6:3 warning[no-restart] `b` stays down when it dies | add `restart: unless-stopped`\n\
+         6:3 warning[no-restart] `b` stays down when it dies | add `restart: unless-stopped`; for what ends when its work is done, let a service wait by `service_completed_successfully`\n\
          6:14 warning[unpinned-image] `redis` names no version | add a tag, or better a digest: what runs tomorrow should be what was tried today";
     no_image: said("services: {b: {restart: always, healthcheck: {test: x}}}") =>
         "5:12 error[no-image] the service `b` has neither an image nor a source | add `image: …`, or `x-bootstrap: {source: {git: …, branch: main}}`";
     route_without_domain: said("services: {b: {image: \"x:1\", restart: always, healthcheck: {test: x}, x-bootstrap: {route: {port: 1}}}}") =>
         "5:92 error[no-domain] the service `b` has a route, and the profile has no domain | add `domain: …`, or take the route out";
-    compose_and_services: Test::new("compose: c.yaml\nvolumes: {a: }\nservices: {}\n").file("c.yaml", "services: {}\n").findings() =>
+    compose_and_services: Test::new("compose: c.yaml\nvolumes: {a: }\nservices: {}\n").file("c.yaml", "services: {a: {image: \"x:1\", restart: always, healthcheck: {test: x}}}\n").findings() =>
         "6:1 error[conflict] `volumes` stands here beside `compose` | move it into the Compose file, or take `compose` out";
     compose_is_missing: said("compose: c.yaml").replace(std::env::temp_dir().to_str().unwrap_or_default(), "").split_once("cannot").map_or(String::new(), |(_, end)| end.into()) =>
         " be read: No such file or directory (os error 2) | check the path and its permissions";
     set_without_value: Test::new("").set("ssh.port").findings() =>
         "1:1 error[set] --set takes `path=value` | as in `--set host.hostname=web1`";
-    set_bad_value: Test::new("").set("ssh.port=0").findings() => "1:10 error[invalid-value] 0 is not between 1 and 65535";
+    set_bad_value: Test::new("").set("ssh.port=0").findings() =>
+        "1:10 error[invalid-value] 0 is not between 1 and 65535 | write a number between 1 and 65535";
+    set_bad_path: Test::new("").set("name.x=1").findings() =>
+        "1:1 error[set] `x` would be a key of text, not of a mapping | as in `--set host.hostname=web1` or `--set 'aliases+=[www.example.com]'`";
     set_unknown: Test::new("").set("ssh.prt=22").findings() =>
         "1:1 error[unknown-field] unknown field `prt` | did you mean `port`?";
     env_file_line: Test::new("").env_file("A=1\nnonsense\n").findings() =>
@@ -168,6 +205,49 @@ rejects! {
         "1:1 warning[embedded-secret] `T` is embedded in user-data, which the provider keeps and the machine's metadata service shows | use `generate` where the machine may choose the value; rotate this one if it is ever exposed";
     unused_secret: said("secrets: {A: generate}") =>
         "5:11 warning[unused] nothing uses the secret `A` | pass it to a service, as `environment: {A: ${A}}`, or remove it";
+}
+
+/// Looks like a key of the older form, which only ssh itself could judge.
+const PEM: &str = "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n";
+
+/// Findings where the secret of a deploy key is this.
+fn deploy_key(secret: &str, value: &str) -> String {
+    Test::service("x-bootstrap: {source: {git: \"git@g.dev:me/a.git\", tag: v1, deploy_key: KEY}}\nbuild: .")
+        .set(&format!("secrets={{KEY: {secret}}}"))
+        .env("K", value)
+        .findings()
+}
+
+#[test]
+fn what_may_be_a_secret_is_not_repeated() {
+    for (lines, secret) in [
+        ("secrets: {A: hunter2}", "hunter2"),
+        ("secrets: {A: {env: \"-----BEGIN OPENSSH PRIVATE KEY-----\\nb3BlbnNz\"}}", "b3BlbnNz"),
+        ("apt: {mirror: \"https://u:hunter2@m.dev/debian\"}", "hunter2"),
+        ("docker: {logins: [{registry: r.dev, username: a, password: hunter2}]}", "hunter2"),
+        ("docker: {logins: [{registry: r.dev, username: a, password: \"hunter2 !\"}]}", "hunter2"),
+        ("domain: t.dev\nservices: {a: {image: x, x-bootstrap: {source: {git: \"https://hunter2@g.dev/a/b.git\"}}}}", "https://hunter2@"),
+        ("secrets:\n  A: |\n -----BEGIN OPENSSH PRIVATE KEY-----\n b3BlbnNz", "b3BlbnNz"),
+    ] {
+        let loaded = Test::new(lines).load();
+        assert!(loaded.report.has_errors(), "{lines}");
+        let shown = loaded.report.render_human(false, 200);
+        assert!(!shown.contains(secret), "{lines}:\n{shown}");
+        assert!(!loaded.report.to_json().to_string().contains(secret), "{lines}");
+    }
+}
+
+#[test]
+fn every_finding_says_how_to_mend_it() {
+    for lines in [
+        "host: 1", "ssh: {port: [1]}", "aliases: a", "trusted_proxies: 5", "tls: {acme: {}}", "secrets: []", "services: []", "compose: [a]",
+        "a: [1", "a: @x", "\tb: 1", "a: *x", "a: b: c", "a: &x [*x]", "services: {a: 5}", "firewall: {allow: [{}]}", "host: {swap: {}}",
+        "admin: {ssh_keys: [[]]}",
+    ] {
+        for finding in Test::new(lines).load().report.findings() {
+            assert!(finding.help.is_some(), "{lines}: {}", finding.message);
+        }
+    }
 }
 
 const RSA_1024: &str = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQCuOnqw9JwfE2bl4ikG4p++wo06cdM31qbhdk0kWjLnQXf63rt6SyzMM7ZrERoms6ys2t1Ii5jh968l3ekAvsBOKlferQj9LvWUxgygZGl1TTaECiMJ9WmK+FpaZzGvxhczEgS80cRSIsRRaqbgl3oD3jvYCd7mWqFMC40Mj8f1Xw== r";

@@ -176,8 +176,11 @@ fn a_source_becomes_a_build() {
          x-bootstrap: {source: {git: \"git@g.dev:me/a.git\", tag: v1, deploy_key: KEY}}\n",
     )
     .set("services.a.image=")
-    .set("secrets={KEY: {generate: 32, as: credential}}")
-    .clean();
+    .set("secrets={KEY: {env: K, as: credential}}")
+    .env("K", "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n")
+    .load();
+    assert_eq!(profile.report.findings().iter().map(|finding| finding.code).collect::<Vec<_>>(), ["embedded-secret"]);
+    let profile = profile.profile.expect("a profile");
     let stack = profile.stack.as_ref().expect("a stack");
     assert_eq!(stack.services[0].image.as_deref(), Some("t-a:built"));
     let source = stack.services[0].source.as_ref().expect("a source");

@@ -118,9 +118,12 @@ pub fn line(finding: &Finding, report: &Report) -> String {
     format!("{place} {}[{}] {}{help}", finding.severity.name(), finding.code, finding.message)
 }
 
-/// The real Compose client, where there is one: the program that `COMPOSE` names, or `docker compose`.
+/// The real Compose client, where there is one: the program that `COMPOSE` names, that of the lab, or `docker compose`.
 pub fn compose_client() -> Option<Command> {
-    let program = std::env::var("COMPOSE").unwrap_or_else(|_| "docker compose".into());
+    let cache = std::env::var("XDG_CACHE_HOME").map_or_else(|_| PathBuf::from(std::env::var("HOME").unwrap_or_default()).join(".cache"), PathBuf::from);
+    let ours = cache.join("julia-bootstrap/lab/tools/docker-compose");
+    let usual = if ours.is_file() { ours.to_string_lossy().into_owned() } else { "docker compose".into() };
+    let program = std::env::var("COMPOSE").unwrap_or(usual);
     let client = || {
         let mut words = program.split(' ');
         let mut command = Command::new(words.next().unwrap_or_default());
@@ -129,7 +132,8 @@ pub fn compose_client() -> Option<Command> {
     };
     let there = client().arg("version").output().is_ok_and(|output| output.status.success());
     if !there {
-        eprintln!("skipped: there is no Compose client here (name one by COMPOSE=…)");
+        assert!(std::env::var_os("CI").is_none(), "there is no Compose client: run `make tools`");
+        eprintln!("skipped: there is no Compose client here (`make tools` fetches one)");
     }
     there.then(client)
 }

@@ -27,7 +27,7 @@ fn mistakes_have_a_place_and_a_sentence() {
         error("a: 1\nb: 2\na: 3\n"),
         "3:1 error[duplicate-key] the key `a` stands here a second time | keep one of the two"
     );
-    assert_eq!(error("a: &x [*x]\n"), "1:8 error[yaml-alias] this alias stands inside the value it points to");
+    assert_eq!(error("a: &x [*x]\n"), "1:8 error[yaml-alias] this alias stands inside the value it points to | write the anchor, `&name`, at a value further up; text that begins with `*` needs quotes");
     assert_eq!(
         error("a: 1\n---\nb: 2\n"),
         "2:1 error[several-documents] a second YAML document starts here | keep one document a file; use --overlay for more"

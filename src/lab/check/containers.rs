@@ -26,6 +26,12 @@ pub fn healthy(context: &mut Context) -> Result<Outcome> {
             wrong.push(format!("{} has no container", expected.name));
             continue;
         };
+        if expected.is_job {
+            if row["state"] != "exited" || row["exit"] != 0 {
+                wrong.push(format!("{} has not done its work: {}", expected.name, row["state"].as_str().unwrap_or("?")));
+            }
+            continue;
+        }
         let health = row["health"].as_str();
         if row["state"] != "running" || (expected.has_healthcheck && health != Some("healthy")) {
             let state = row["state"].as_str().unwrap_or("?");
@@ -47,7 +53,8 @@ pub fn not_root(context: &mut Context) -> Result<Outcome> {
     }
     let rows = rows(context)?;
     let (mut wrong, mut seen) = (Vec::new(), Vec::new());
-    for row in &rows {
+    let job = |row: &&Value| context.expect.services.iter().any(|one| one.is_job && one.name == service(row));
+    for row in rows.iter().filter(|row| !job(row)) {
         let name = service(row);
         let reason = context.expect.services.iter().find(|one| one.name == name).and_then(|one| one.root_reason.clone());
         match (row["uid"].as_u64(), reason) {

@@ -181,6 +181,9 @@ pub fn all_along(context: &mut Context) -> Result<Outcome> {
     } else if seen.open.is_empty() {
         Outcome::Fail("it saw no open port at all, so it proves nothing".to_string())
     } else {
-        Outcome::Pass(format!("{} rounds, {} connections tried", seen.rounds, seen.tried))
+        let before: BTreeSet<u16> = seen.before.keys().map(|(_, port)| *port).collect();
+        let before: Vec<String> =
+            before.difference(&context.expect.tcp_ports).map(|port| format!("; the image itself had {port} open before it got its user-data")).collect();
+        Outcome::Pass(format!("{} rounds, {} connections tried{}", seen.rounds, seen.tried, before.concat()))
     })
 }

@@ -263,7 +263,7 @@ impl Engine for Qemu {
         if self.wanted == Accel::Kvm {
             bail!("KVM does not run a guest here ({}): leave `--accel kvm` out to go on with TCG", self.complaint());
         }
-        anstream::eprintln!("KVM does not run a guest here ({}); going on with TCG, which is slower", self.complaint());
+        crate::tell!("KVM does not run a guest here ({}); going on with TCG, which is slower", self.complaint());
         self.accel = Some(Accel::Tcg);
         self.fresh()?;
         self.spawn(Accel::Tcg)

@@ -21,6 +21,7 @@ for name in out("docker", "ps", "-aq", "--filter", f"label=com.docker.compose.pr
         "service": data["Config"]["Labels"].get("com.docker.compose.service", ""),
         "state": state["Status"],
         "health": (state.get("Health") or {}).get("Status"),
+        "exit": state.get("ExitCode"),
         "restarts": data.get("RestartCount", 0),
         "uid": uid,
     })
