@@ -101,7 +101,8 @@ fn duration(text: &str) -> Option<u64> {
     let (mut seconds, mut rest) = (0u64, text);
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        if !(1..=9).contains(&digits) {
+        // A leading zero may mean an octal number to whoever wrote it.
+        if !(1..=9).contains(&digits) || (digits > 1 && rest.starts_with('0')) {
             return None;
         }
         let number: u64 = rest[..digits].parse().ok()?;

@@ -4,6 +4,8 @@ import copy
 import json
 import re
 
+import yaml
+
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPuBXTSvcXQmxo9ZT1pYwq1owWKY8R6qDCJ7W5WYaWEJ"
 
 # What has broken programs of this kind: quotes, expansions, templates, YAML 1.1's words, white space, other alphabets.
@@ -38,23 +40,33 @@ BASE = {
     "trusted_proxies": ["192.0.2.0/24"],
     "tls": {"email": "ops@example.net", "directory": "https://acme.example.net/dir", "staging_directory": "https://staging.example.net/dir"},
     "secrets": {
-        "TOKEN": {"env": "TOKEN"}, "GIVEN": {"env": "GIVEN"}, "DEPLOY": {"generate": 32, "as": "credential"},
+        "TOKEN": {"env": "TOKEN"}, "GIVEN": {"env": "GIVEN"}, "DEPLOY": {"env": "DEPLOY", "as": "credential"},
         "file.json": {"file": "secret", "as": "credential"}, "UNUSED": {"generate": 32},
     },
     "services": {
         "web": {
             "image": "docker.io/library/web:1", "environment": {"VALUE": "v", "GIVEN": "${GIVEN}"}, "command": ["run", "argument"],
             "labels": {"label": "l"}, "configs": ["text"], "restart": "unless-stopped", "healthcheck": {"test": ["CMD", "true"]},
-            "x-bootstrap": {"routes": [{"path": "/", "port": 8000}, {"path": "/hooks/", "port": 8000, "host": "hooks.example.net"}],
-                            "health": "/health", "runs_as_root": "because"},
+            "x-bootstrap": {"routes": [{"path": "/", "port": 8000}, {"path": "/hooks/", "port": 8000, "host": "hooks.example.net", "body_size": "10MiB", "timeout": "60s"}],
+                            "health": "/health", "runs_as_root": "because", "public_ports": ["8883/tcp"]},
+            "ports": ["8883:8883"], "volumes": ["data:/data"], "networks": ["inside"],
+        },
+        "tagged": {
+            "restart": "unless-stopped", "healthcheck": {"test": ["CMD", "true"]},
+            "x-bootstrap": {"source": {"git": "https://git.example.net/me/app.git", "tag": "v1"}},
         },
         "app": {
             "restart": "unless-stopped", "healthcheck": {"test": ["CMD", "true"]},
-            "x-bootstrap": {"source": {"git": "git@git.example.net:me/app.git", "branch": "main", "deploy_key": "DEPLOY"}},
+            "x-bootstrap": {"source": {"git": "git@git.example.net:me/app.git", "branch": "main", "deploy_key": "DEPLOY"},
+                            "route": {"host": "app.example.net", "path": "/app/", "port": 9000, "body_size": "10MiB", "timeout": "60s"}},
         },
     },
     "configs": {"text": {"content": "text"}},
+    "volumes": {"data": {"labels": {"label": "l"}}},
+    "networks": {"inside": {"labels": {"label": "l"}}},
 }
+# What looks like a deploy key without being anybody's.
+DEPLOY = "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"
 
 
 # The last step of a path that means the key itself.
@@ -89,6 +101,12 @@ def plan(*path):
             found = machine.shell(f'. /usr/local/lib/julia-bootstrap/lib.sh; v=$(get "$1"; echo .); printf %s "${{v%.}}"', ".".join(path))
             yield "the shell's `get`", found.removesuffix("\n")
     return read
+
+
+def identity(machine):
+    """Reads the host name as the stages do, and as cloud-init does before any of them runs."""
+    yield from plan("host", "hostname")(machine)
+    yield "meta-data", yaml.safe_load((machine.bundle / "meta-data").read_text())["local-hostname"]
 
 
 def hosts(index):
@@ -159,6 +177,7 @@ def apt(name, index):
 def units(machine):
     """Reads the name as systemd does, and as the shell does."""
     yield from plan("name")(machine)
+    yield "meta-data", str(yaml.safe_load((machine.bundle / "meta-data").read_text())["instance-id"]).rpartition("-")[0]
     found = machine.output("systemd-analyze", "verify", "--man=no", f"{machine.plan['name']}-bootstrap.target")
     yield "systemd-analyze", found or machine.plan["name"]
     unit = machine.text(f"/etc/systemd/system/{machine.plan['name']}-host.service")
@@ -173,20 +192,32 @@ def login(machine):
     yield "Docker's config.json", base64.b64decode(entry["auth"]).decode().rpartition(":")[0]
 
 
-def source(index):
+def source(index, row):
     """Reads a git source as the pull stage's shell does."""
     def read(machine):
-        yield "plan.json", machine.plan["sources"][0].split("\t")[index]
-        yield "the shell's read", machine.shell('. /usr/local/lib/julia-bootstrap/lib.sh; get sources | cut -f"$1"', str(index + 1)).removesuffix("\n")
+        yield "plan.json", machine.plan["sources"][row].split("\t")[index]
+        lines = machine.shell('. /usr/local/lib/julia-bootstrap/lib.sh; get sources | cut -f"$1"', str(index + 1)).split("\n")
+        yield "the shell's read", lines[row]
     return read
 
 
 # Path, the good value, and either who reads it back or the shape that an accepted value must have.
 FIELDS = [
-    (["name"], units), (["host", "hostname"], plan("host", "hostname")), (["host", "timezone"], plan("host", "timezone")),
+    (["name"], units), (["host", "hostname"], identity), (["host", "timezone"], plan("host", "timezone")),
     (["host", "locale"], plan("host", "locale")), (["host", "swap"], r"\d+ ?(MiB|GiB|MB|GB|M|G|m|g)?|none|0"),
     (["admin", "user"], admin_user), (["admin", "ssh_keys", 0], authorized_key), (["ssh", "allow_users", 0], sshd_user),
-    (["ssh", "idle_timeout"], r"\d+ ?[a-z]+"), (["firewall", "allow", 0], r"\d+/(tcp|udp)"), (["fail2ban", "find_time"], r"\d+ ?[a-z]+"),
+    (["ssh", "idle_timeout"], r"\d+ ?[a-z]+"), (["firewall", "allow", 0], r"\d+/(tcp|udp)"), (["fail2ban", "find_time"], r"[1-9]\d* ?[a-z]+"),
+    (["fail2ban", "ban_time"], r"[1-9]\d* ?[a-z]+"), (["docker", "source"], r"distribution|docker"), (["tls", "ca"], r"(?!)"), (["tls", "ca_file"], r"(?!)"),
+    (["secrets", "UNUSED", "as"], r"env|credential"), (["services", "app", "x-bootstrap", "route", "host"], hosts(3)),
+    (["services", "app", "x-bootstrap", "route", "path"], location(-1)),
+    (["services", "app", "x-bootstrap", "route", "body_size"], r"[1-9]\d*(MiB|GiB)"),
+    (["services", "app", "x-bootstrap", "route", "timeout"], r"[1-9]\d* ?[a-z]+"),
+    (["services", "web", "x-bootstrap", "routes", 1, "body_size"], r"[1-9]\d*(MiB|GiB)"),
+    (["services", "web", "x-bootstrap", "routes", 1, "timeout"], r"[1-9]\d* ?[a-z]+"),
+    (["services", "web", "x-bootstrap", "public_ports", 0], r"\d+/(tcp|udp)"), (["services", "tagged", "x-bootstrap", "source", "tag"], source(2, 0)),
+    (["volumes", "data", "labels", "label"], compose("volumes", "data", "labels", "label")),
+    (["networks", "inside", "labels", "label"], compose("networks", "inside", "labels", "label")),
+    (["volumes", "data", "labels", "label", NAME], compose_key(-1, "volumes", "data", "labels")),
     (["fail2ban", "ignore", 0], r"[0-9a-f.:]+(/\d+)?"), (["trusted_proxies", 0], r"[0-9a-f.:]+(/\d+)?"),
     (["updates", "reboot"], r"\d\d:\d\d|never"), (["apt", "mirror"], apt("apt", 0)), (["apt", "security_mirror"], apt("apt", 1)),
     (["docker", "repository"], apt("docker", 0)), (["docker", "registry_mirrors", 0], lambda m: [("daemon.json", m.daemon()["registry-mirrors"][0])]),
@@ -195,10 +226,10 @@ FIELDS = [
     (["domain"], hosts(0)), (["aliases", 0], hosts(1)), (["services", "web", "x-bootstrap", "routes", 1, "host"], hosts(2)),
     (["tls", "email"], plan("tls", "email")), (["tls", "directory"], plan("tls", "directory")),
     (["tls", "staging_directory"], plan("tls", "staging")), (["distribution"], r"(debian|ubuntu)-[\d.]+"), (["compose"], r"(?!)"),
-    (["services", "web", "x-bootstrap", "routes", 1, "path"], location(-1)),
+    (["services", "web", "x-bootstrap", "routes", 1, "path"], location(-2)),
     (["services", "web", "x-bootstrap", "health"], lambda m: [("plan.json", m.plan["health"][0][1])]),
-    (["services", "web", "x-bootstrap", "runs_as_root"], None), (["services", "app", "x-bootstrap", "source", "git"], source(1)),
-    (["services", "app", "x-bootstrap", "source", "branch"], source(2)),
+    (["services", "web", "x-bootstrap", "runs_as_root"], None), (["services", "app", "x-bootstrap", "source", "git"], source(1, 1)),
+    (["services", "app", "x-bootstrap", "source", "branch"], source(2, 1)),
     (["services", "app", "x-bootstrap", "source", "deploy_key"], r"DEPLOY"),
     (["services", "web", "image"], compose("services", "web", "image")), (["services", "web", "environment", "VALUE"], compose("services", "web", "environment", "VALUE")),
     (["services", "web", "command", 1], compose("services", "web", "command", 1)),
@@ -211,6 +242,25 @@ FIELDS = [
     (["secrets", "GIVEN", "env"], r"TOKEN|GIVEN"), (["secrets", "file.json", "file"], r"secret"),
 ]
 # Compose's own interpolation is passed on: a `$` is written `$$` there.
-INTERPOLATED = {"services", "configs"}
+INTERPOLATED = {"services", "configs", "volumes", "networks"}
 # Where an international domain becomes ASCII.
-DOMAINS = {("domain",), ("aliases", 0), ("services", "web", "x-bootstrap", "routes", 1, "host")}
+DOMAINS = {("domain",), ("aliases", 0), ("services", "web", "x-bootstrap", "routes", 1, "host"), ("services", "app", "x-bootstrap", "route", "host")}
+# Types of a profile's fields that hold no text of their own.
+TEXTLESS = re.compile(r"number .*|true or false|mapping.*|list of mapping|as in Compose.*|1|`generate` or mapping")
+
+
+def documented(path):
+    """A path as the reference page writes it."""
+    names = {"web": "<service>", "app": "<service>", "tagged": "<service>", "UNUSED": "<NAME>", "GIVEN": "<NAME>", "file.json": "<NAME>"}
+    text = ""
+    for number, step in enumerate(path):
+        last = isinstance(step, int) and number == len(path) - 1
+        text += "" if last else "[]" if isinstance(step, int) else f".{names.get(step, step)}"
+    return text.strip(".")
+
+
+def forgotten(page):
+    """Fields of the reference page that hold text and that no case is about."""
+    rows = re.findall(r"^\| `([^`]+)` \| ((?:[^|\\]|\\.)*?) \|", page, re.M)
+    known = {documented(path) for path, _ in FIELDS}
+    return [path for path, kind in rows if not TEXTLESS.fullmatch(kind) and path not in known]
