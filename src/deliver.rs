@@ -36,7 +36,15 @@ pub fn file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 
 /// Writes `bytes` to standard output. A reader that went away is no error of ours.
 pub fn stdout(bytes: &[u8]) -> Result<()> {
-    let mut out = std::io::stdout().lock();
+    whole(std::io::stdout().lock(), bytes)
+}
+
+/// Writes styled text to standard output; where that is no terminal, or colours are not wanted, without the styles.
+pub fn styled(text: &str) -> Result<()> {
+    whole(anstream::stdout().lock(), text.as_bytes())
+}
+
+fn whole(mut out: impl Write, bytes: &[u8]) -> Result<()> {
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("writing to standard output"),

@@ -1,6 +1,8 @@
 //! From what is written to what it means: defaults, presets, ports, secrets' values, the Compose document.
 
 mod compose;
+mod external;
+mod monitoring;
 mod ports;
 mod proxies;
 mod secrets;
@@ -16,7 +18,7 @@ use crate::profile::quantity::Proxies;
 use crate::profile::reader::{Reader, Spanned};
 use crate::profile::text::FilePath;
 use crate::profile::written::Written;
-use crate::report::{Report, Span};
+use crate::report::{Report, SourceId, Span};
 use crate::yaml::Node;
 use std::path::PathBuf;
 
@@ -34,13 +36,22 @@ pub struct Resolved {
     pub routes: Vec<(String, Span, Route)>,
     /// Each service with its place and its extension.
     pub services: Vec<Extended>,
+    /// The text that the monitoring's services stand in, if there are any.
+    pub builtin: Option<SourceId>,
 }
 
 /// Fills in every default, also where findings stand, so that later checks find the rest.
 pub fn resolve(written: &Written, root: &Node, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Resolved {
-    let compose = compose::document(written, root, report);
+    let mut compose = compose::document(written, root, report);
+    if let Some(document) = &mut compose {
+        external::leave_out(document, &written.external, report);
+    }
+    let (monitoring, builtin) = monitoring::add(&mut compose, written, report).unzip();
     let services = compose.as_ref().map(|document| service::read(document, report)).unwrap_or_default();
-    let secrets = secrets::resolve(&written.secrets, env, report);
+    let mut secrets = secrets::resolve(&written.secrets, env, report);
+    if written.monitoring.0.is_some() {
+        monitoring::add_secrets(&mut secrets);
+    }
     let ca = certificates(written, root, report);
     // Where these are missing there is an error already; the rest is checked all the same.
     let name = written.name.as_ref().map_or_else(|| "unnamed".to_owned(), |name| name.0.clone());
@@ -109,12 +120,23 @@ pub fn resolve(written: &Written, root: &Node, env: &dyn Fn(&str) -> Option<Stri
             [Proxies::Preset("cloudflare")] => "CF-Connecting-IP",
             _ => "X-Forwarded-For",
         },
+        monitoring,
+        variables: variables(written),
         tls,
         secrets,
         stack,
         name,
     };
-    Resolved { profile, compose, routes, services }
+    Resolved { profile, compose, routes, services, builtin }
+}
+
+/// What Compose may fill in beside the secrets: the domain, the time zone, and where external services run.
+fn variables(written: &Written) -> Vec<(String, String)> {
+    let domain = written.domain.iter().map(|domain| ("DOMAIN".to_owned(), domain.0.clone()));
+    let zone = ("TIMEZONE".to_owned(), written.host.timezone.0.clone());
+    let external = written.external.0.iter().flat_map(|(_, pairs)| pairs.clone());
+    let secret = |name: &str| written.secrets.0.iter().any(|(secret, _)| secret.value.0 == name);
+    domain.chain([zone]).chain(external).filter(|(name, _)| !secret(name)).collect()
 }
 
 fn docker(written: &Written, distribution: Distribution) -> Docker {
@@ -127,6 +149,12 @@ fn docker(written: &Written, distribution: Distribution) -> Docker {
         source,
         repository: written.docker.repository.as_ref().map(|url| url.0.clone()),
         registry_mirrors: written.docker.registry_mirrors.iter().map(|url| url.0.clone()).collect(),
+        authorities: written
+            .docker
+            .authorities
+            .iter()
+            .filter_map(|one| Some((one.registry.as_ref()?.0.clone(), one.ca.as_ref()?.0.clone())))
+            .collect(),
         logins: written
             .docker
             .logins

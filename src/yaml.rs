@@ -1,12 +1,14 @@
 //! YAML as a tree whose nodes know where they stand: parsed under limits, merged, changed by path and written back.
 
 mod emit;
+mod json;
 mod merge;
 mod node;
 mod parse;
 mod path;
 
 pub use emit::emit;
+pub use json::to_json;
 pub use merge::merge;
 pub use node::{Kind, Node};
 pub use parse::{add_bytes, parse, parse_range};

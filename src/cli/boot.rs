@@ -101,7 +101,9 @@ impl Boot {
         }
         let mut key = Key::generate()?;
         let mut source = self.source.clone();
-        let sets = overrides::of(lab.as_ref(), key.public())?;
+        let plain = crate::load::load(&source.input(), &|name| std::env::var(name).ok(), &mut crate::report::Report::default());
+        let watched = plain.is_some_and(|profile| profile.monitoring.is_some());
+        let sets = overrides::of(lab.as_ref(), key.public(), watched)?;
         source.sets.extend(sets.iter().map(overrides::Override::set));
         let Some(profile) = load_profile(&source.input(), verbosity) else { return Ok(ExitCode::from(BAD_INPUT)) };
         let plan = plan::plan(&profile)?;
@@ -142,7 +144,7 @@ impl Boot {
         if let Some(path) = &self.report {
             report.write(path)?;
         }
-        crate::deliver::stdout(report.table().as_bytes())?;
+        crate::deliver::styled(&report.table())?;
         Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 

@@ -4,7 +4,9 @@ mod containers;
 mod https;
 mod machine;
 mod metadata;
+mod monitoring;
 mod ports;
+mod routes;
 mod secrets;
 mod ssh;
 
@@ -111,12 +113,20 @@ pub const CHECKS: &[Check] = &[
     check("https-unlimited", Ready, "The route without a rate limit takes 60 requests at once", https::unlimited),
     check("https-rate-limit", Ready, "The route with a rate limit refuses most of 60 requests at once", https::limited),
     check("https-unknown-host", Ready, "Unknown host names are closed without an answer", https::unknown_host),
+    check("https-routes", Ready, "Every route leads to a service that answers", routes::all),
+    check("https-websockets", Ready, "WebSockets pass where they are promised", routes::websockets),
+    check("https-logins", Ready, "Grafana refuses default credentials and sign-up", routes::logins),
     check("https-renewal", Ready, "A forced renewal changes what nginx serves", https::renewal),
     check("metadata-host", Ready, "The metadata service answers the machine itself, v4 and v6", metadata::host),
     check("metadata-containers", Ready, "The metadata service answers no container, v4 and v6", metadata::containers),
     check("secrets-modes", Ready, "Secrets are readable by root alone", secrets::modes),
     check("secrets-nowhere-else", Ready, "No secret's value in user-data, logs, console, ps or status", secrets::nowhere_else),
     check("bootstrapctl-check", Ready, "The machine's own acceptance test passes", machine::own_check),
+    check("monitoring-targets", Ready, "Every target of Prometheus is up", monitoring::targets),
+    check("monitoring-panels", Ready, "Every query of every dashboard has an answer", monitoring::panels),
+    check("monitoring-logs", Ready, "What a container logs is found in Loki by its service", monitoring::logs),
+    check("monitoring-alert", Ready, "A service that stops is told to Slack as critical, and its return as resolved", monitoring::alert),
+    check("monitoring-heartbeat", Ready, "Without Alertmanager the heartbeat stops", monitoring::heartbeat),
     check("ports-canaries", Ready, "Canaries listen on the machine, as process and as container, v4 and v6", ports::canaries),
     check("ports-scan", Base, "All TCP ports from outside, v4 and v6: only the planned ones", ports::scan),
     check("ports-routes", Ready, "Routes into Docker's networks and to 127.0.0.1 lead nowhere", ports::routes),
@@ -181,6 +191,7 @@ const DISTURB: Script = script!("disturb.py", 300);
 const CONTAINERS: Script = script!("containers.py", 60);
 const METADATA: Script = script!("metadata.py", 300);
 const SECRETS: Script = script!("secrets.py", 180);
+const MONITORING: Script = script!("monitoring.py", 180);
 const RENEW: Script = script!("renew.py", 300);
 
 impl Context<'_> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::plan::Plan;
-use crate::profile::model::{Profile, Protocol, Route, SecretPlace, SecretSpec, SecretValue};
+use crate::profile::model::{Level, Profile, Protocol, Route, SecretPlace, SecretSpec, SecretValue};
 
 /// Everything the checks compare with.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +34,12 @@ pub struct Expect {
     pub limited: Option<PublicPath>,
     /// A route without one.
     pub unlimited: Option<PublicPath>,
+    /// Every route of the web edge.
+    pub routes: Vec<PublicRoute>,
+    /// How much is watched.
+    pub monitoring: Option<Level>,
+    /// A service that has a route and metrics, to try alerts and logs on.
+    pub public_service: Option<String>,
     /// The stack's services.
     pub services: Vec<ExpectService>,
     /// The secrets and where they end.
@@ -53,6 +59,17 @@ pub struct PublicPath {
     pub host: String,
     /// Path, starting with `/`.
     pub path: String,
+}
+
+/// A route of the web edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicRoute {
+    /// Host name.
+    pub host: String,
+    /// Path, with `/` at both ends.
+    pub path: String,
+    /// WebSockets pass, to a service of the profile's own.
+    pub websocket: bool,
 }
 
 /// A service of the stack.
@@ -131,6 +148,19 @@ impl Expect {
             acme: profile.tls.acme && !names.is_empty(),
             names,
             health,
+            routes: services()
+                .flat_map(|service| service.routes.iter().map(move |route| (service, route)))
+                .filter_map(|(service, route)| {
+                    let host = route.host.clone().or_else(|| profile.domain.clone())?;
+                    // Grafana's own WebSocket wants a login.
+                    let websocket = route.websocket && service.name != "grafana";
+                    Some(PublicRoute { host, path: route.path.clone(), websocket })
+                })
+                .collect(),
+            monitoring: profile.monitoring.as_ref().map(|monitoring| monitoring.level),
+            public_service: services()
+                .find(|service| !service.routes.is_empty() && service.metrics.is_some())
+                .map(|service| service.name.clone()),
             limited: first(true),
             unlimited: first(false),
             services: services()

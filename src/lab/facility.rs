@@ -54,6 +54,9 @@ pub struct Facility {
     pub apt_security_mirror: Option<String>,
     /// Mirror of Docker's default registry.
     pub registry_mirror: Option<String>,
+    /// Registries beside Docker's default one that the lab plays; the CA of its ACME server signed their certificates.
+    #[serde(default)]
+    pub registries: Vec<String>,
     /// ACME directory.
     pub acme_directory: Option<String>,
     /// PEM file that the ACME directory's own certificate chains to.
@@ -62,6 +65,14 @@ pub struct Facility {
     pub acme_roots_url: Option<String>,
     /// A stand-in for a provider's metadata service.
     pub metadata: Option<Metadata>,
+    /// A stand-in for Slack: where it takes messages.
+    pub slack_url: Option<String>,
+    /// What it was told, a line of JSON each.
+    pub slack_log: Option<PathBuf>,
+    /// Where heartbeats are taken.
+    pub heartbeat_url: Option<String>,
+    /// The heartbeats, a line each.
+    pub heartbeat_log: Option<PathBuf>,
     /// What the canaries use.
     pub canary: Option<Canary>,
     /// Images by engine, then by distribution.

@@ -17,7 +17,13 @@ pub fn hosts(profile: &Profile) -> Vec<&str> {
 }
 
 fn routes(profile: &Profile) -> impl Iterator<Item = &Route> {
-    profile.stack.iter().flat_map(|stack| &stack.services).flat_map(|service| &service.routes)
+    served(profile).map(|(_, route)| route)
+}
+
+/// Each route with the name of its service.
+fn served(profile: &Profile) -> impl Iterator<Item = (&str, &Route)> {
+    let services = profile.stack.iter().flat_map(|stack| &stack.services);
+    services.flat_map(|service| service.routes.iter().map(|route| (service.name.as_str(), route)))
 }
 
 /// Pairs of host name and path at which services tell their health through nginx.
@@ -43,6 +49,7 @@ struct Zone {
 struct Location<'a> {
     #[serde(flatten)]
     route: &'a Route,
+    service: &'a str,
     zone: Option<String>,
     burst: u32,
     prefix: &'a str,
@@ -59,6 +66,7 @@ struct Server<'a> {
 pub struct Edge<'a> {
     trusted_proxies: Vec<String>,
     client_header: &'static str,
+    watched: bool,
     zones: Vec<Zone>,
     hosts: Vec<Server<'a>>,
     http2_directive: bool,
@@ -83,12 +91,13 @@ impl<'a> Edge<'a> {
                     Some(host) => host == name,
                     None => profile.domain.as_deref() == Some(name) || profile.aliases.iter().any(|alias| alias == name),
                 };
-                let routes = routes(profile).zip(&zone_of).filter(|(route, _)| own(route));
+                let routes = served(profile).zip(&zone_of).filter(|((_, route), _)| own(route));
                 Server {
                     name,
                     routes: routes
-                        .map(|(route, zone)| Location {
+                        .map(|((service, route), zone)| Location {
                             route,
+                            service,
                             zone: zone.clone(),
                             burst: route.rate_limit.map_or(0, |limit| limit.burst),
                             prefix: route.path.trim_end_matches('/'),
@@ -100,6 +109,7 @@ impl<'a> Edge<'a> {
         Self {
             trusted_proxies: profile.trusted_proxies.iter().map(ToString::to_string).collect(),
             client_header: profile.client_header,
+            watched: profile.monitoring.is_some(),
             zones,
             hosts,
             http2_directive: profile.distribution.facts().nginx_http2_directive,

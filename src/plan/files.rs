@@ -78,6 +78,12 @@ fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
     for what in ["firewall.service", "check.service", "check.timer"] {
         files.render("units", format!("{UNITS}/{name}-{what}"), 0o644, &format!("units/{what}.j2"), json!({}))?;
     }
+    if profile.monitoring.is_some() {
+        for what in ["collect.service", "collect.timer"] {
+            files.render("units", format!("{UNITS}/{name}-{what}"), 0o644, &format!("units/{what}.j2"), json!({}))?;
+        }
+        files.copy("monitoring", format!("{CODE}/collect"), 0o755, "monitoring/collect")?;
+    }
     if profile.host.swap_mib > 0 {
         files.render("units", format!("{UNITS}/swapfile.swap"), 0o644, "units/swapfile.swap.j2", json!({}))?;
     }
@@ -90,7 +96,12 @@ fn daemon(profile: &Profile) -> Value {
     daemon.insert("live-restore".into(), json!(true));
     daemon.insert("ip".into(), json!("127.0.0.1"));
     daemon.insert("log-driver".into(), json!("json-file"));
-    daemon.insert("log-opts".into(), json!({"max-size": "10m", "max-file": "3"}));
+    let mut log = json!({"max-size": "10m", "max-file": "3"});
+    if profile.monitoring.is_some() {
+        // Each line of a container's log says whose it is.
+        log["labels"] = json!("com.docker.compose.service");
+    }
+    daemon.insert("log-opts".into(), log);
     if !profile.docker.registry_mirrors.is_empty() {
         daemon.insert("registry-mirrors".into(), json!(profile.docker.registry_mirrors));
         // Pulls follow a mirror's own scheme, builds only believe in plain HTTP when told here.
@@ -135,6 +146,9 @@ fn base(files: &mut Files, profile: &Profile) -> Result<()> {
     files.render("base", "/etc/fail2ban/jail.local", 0o644, "etc/fail2ban.conf.j2", jail)?;
     let daemon = serde_json::to_string_pretty(&daemon(profile)).context("writing daemon.json")?;
     files.add("base", "/etc/docker/daemon.json", 0o644, daemon + "\n", false);
+    for (registry, ca) in &profile.docker.authorities {
+        files.add("base", format!("/etc/docker/certs.d/{registry}/ca.crt"), 0o644, ca, false);
+    }
     files.render("base", "/etc/update-motd.d/50-julia-bootstrap", 0o755, "etc/motd.j2", json!({}))?;
     if profile.apt.mirror.is_some() || profile.apt.security_mirror.is_some() {
         let mirror = profile.apt.mirror.as_deref().unwrap_or(facts.mirror);

@@ -1,8 +1,9 @@
 //! What the on-machine programs read: packages, and `plan.json`.
 
 use super::{edge, open_ports, stages::Stage};
-use crate::profile::model::{DockerSource, GitRef, Profile, SecretPlace, SecretSpec, SecretValue};
-use anyhow::{Result, bail};
+use crate::dotenv::dotenv_quote;
+use crate::profile::model::{DockerSource, GitRef, Monitoring, Profile, SecretPlace, SecretSpec, SecretValue};
+use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
 /// Packages by the stage that installs them.
@@ -89,6 +90,35 @@ fn secret(secret: &SecretSpec) -> Value {
     Value::Object(row)
 }
 
+/// What the monitoring's settings are made from on the machine.
+fn watched(profile: &Profile, monitoring: &Monitoring) -> Result<Value> {
+    let services = || profile.stack.iter().flat_map(|stack| &stack.services);
+    let targets: Vec<Value> = services()
+        .filter_map(|service| {
+            let metrics = service.metrics.as_ref()?;
+            let mut row = json!({"job": service.name, "address": format!("{}:{}", service.name, metrics.port), "path": metrics.path});
+            if let Some(dashboard) = metrics.dashboard {
+                row["dashboard"] = json!(dashboard);
+            }
+            Some(row)
+        })
+        .collect();
+    let receivers = match &monitoring.receivers {
+        Some(node) => crate::yaml::to_json(node).context("reading `alerts.receivers`")?,
+        None => json!({}),
+    };
+    Ok(json!({
+        "level": monitoring.level,
+        "targets": targets,
+        "slack": monitoring.slack,
+        "heartbeat": monitoring.heartbeat,
+        "receivers": receivers,
+        "public": services().filter(|service| !service.routes.is_empty()).map(|service| &service.name).collect::<Vec<_>>(),
+        "backup": false,
+        "url": profile.domain.as_ref().map(|domain| format!("https://{domain}/grafana/")),
+    }))
+}
+
 /// `/etc/julia-bootstrap/plan.json`: all that the stages and `bootstrapctl` need to know.
 pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Result<Value> {
     let mut rows = Map::new();
@@ -119,7 +149,7 @@ pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Re
         git.push(format!("{service}\t{}\t{reference}\t{key}", source.repository));
     }
     let tls = &profile.tls;
-    Ok(json!({
+    let mut plan = json!({
         "name": profile.name,
         "stages": rows,
         "host": profile.host,
@@ -144,5 +174,15 @@ pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Re
         "health": edge::health(profile),
         "sources": git,
         "wait_seconds": WAIT_SECONDS,
-    }))
+    });
+    let stack = profile.stack.as_ref().map(|stack| crate::yaml::emit(&stack.compose)).unwrap_or_default();
+    let used = || profile.variables.iter().filter(|(name, _)| stack.contains(name.as_str()));
+    if used().next().is_some() {
+        let quoted = used().filter_map(|(name, value)| Some((name.clone(), json!(dotenv_quote(value)?))));
+        plan["variables"] = Value::Object(quoted.collect());
+    }
+    if let Some(monitoring) = &profile.monitoring {
+        plan["monitoring"] = watched(profile, monitoring)?;
+    }
+    Ok(plan)
 }

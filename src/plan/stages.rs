@@ -31,6 +31,10 @@ fn stack(profile: &Profile) -> bool {
     profile.stack.is_some()
 }
 
+fn monitoring(profile: &Profile) -> bool {
+    profile.monitoring.is_some()
+}
+
 fn acme(profile: &Profile) -> bool {
     profile.tls.acme && !super::edge::hosts(profile).is_empty()
 }
@@ -47,10 +51,11 @@ const TABLE: &[(&str, &str, &[&str], u32, When)] = &[
     ("edge",    "Firewall and web server",         &["host"],                          LONG,  always),
     ("docker",  "Docker",                          &["edge", "access"],                LONG,  always),
     ("secrets", "Secrets",                         &[],                                SHORT, always),
+    ("monitoring", "Monitoring",                   &["secrets"],                       SHORT, monitoring),
     ("pull",    "Container images",                &["docker", "secrets"],             LONG,  stack),
     ("harden",  "Hardening",                       &["edge"],                          LONG,  always),
     ("tls",     "Certificates",                    &["harden"],                        LONG,  acme),
-    ("stack",   "Services",                        &["pull"],                          LONG,  stack),
+    ("stack",   "Services",                        &["pull", "monitoring"],            LONG,  stack),
     ("ready",   "Acceptance test",                 &["secrets", "harden", "tls", "stack"], SHORT, always),
 ];
 

@@ -40,10 +40,50 @@ pub struct Profile {
     pub client_header: &'static str,
     /// Certificates.
     pub tls: Tls,
+    /// How much is watched, and who is told.
+    pub monitoring: Option<Monitoring>,
+    /// Variables of `.env` that are no secrets: where external services run.
+    pub variables: Vec<(String, String)>,
     /// Secrets in the order written.
     pub secrets: Vec<SecretSpec>,
     /// The Compose stack, if there is one.
     pub stack: Option<Stack>,
+}
+
+/// How much is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Without the logs' store and per-container figures.
+    Lite,
+    /// Everything.
+    Full,
+}
+
+/// Metrics, logs, dashboards and alerts.
+#[derive(Clone, Debug, Serialize)]
+pub struct Monitoring {
+    /// How much.
+    pub level: Level,
+    /// Name of the secret with Slack's webhook.
+    pub slack: Option<String>,
+    /// Name of the secret with the dead man's switch.
+    pub heartbeat: Option<String>,
+    /// Alertmanager's own words for further receivers.
+    #[serde(skip)]
+    pub receivers: Option<Node>,
+}
+
+/// Where a service's metrics are found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Metrics {
+    /// Port inside the container.
+    pub port: u16,
+    /// Path.
+    pub path: String,
+    /// The dashboard made for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dashboard: Option<&'static str>,
 }
 
 /// The machine itself.
@@ -167,6 +207,8 @@ pub struct Docker {
     pub repository: Option<String>,
     /// Mirrors of Docker Hub.
     pub registry_mirrors: Vec<String>,
+    /// Registries with certificates of their own authority: host name and PEM.
+    pub authorities: Vec<(String, String)>,
     /// Logins for private images.
     pub logins: Vec<Login>,
 }
@@ -262,6 +304,8 @@ pub struct Service {
     pub root_reason: Option<String>,
     /// It does its work and ends, and others wait for that.
     pub is_job: bool,
+    /// Where its metrics are found.
+    pub metrics: Option<Metrics>,
 }
 
 /// A git repository built on the machine, in `/opt/<name>/src/<service>`.

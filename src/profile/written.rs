@@ -41,6 +41,12 @@ section! {
         trusted_proxies: with Vec<Proxies>, "[]", "[cloudflare]";
         /// Certificates.
         tls: with Tls, "{}", "{email: ops@example.com}";
+        /// Metrics, logs, dashboards and alerts: `full`; without the logs' store and per-container figures, for small machines: `lite`.
+        monitoring: with Monitoring, "none", "full";
+        /// Who is told of alerts.
+        alerts: with Alerts, "{}", "{slack: SLACK_WEBHOOK_URL}";
+        /// Services of the stack that run elsewhere: each is left out, and `<SERVICE>_HOST` and so on stand in `.env`.
+        external: with External, "{}", "{postgres: {host: db.example.com, port: 5432}}";
         /// Secrets by name. They end in `/opt/<name>/.env` for Compose's interpolation, or as files.
         secrets: with Secrets, "{}", "{POSTGRES_PASSWORD: generate}";
         /// A Compose file beside the profile, instead of `services` here.
@@ -136,6 +142,100 @@ section! {
     }
 }
 
+/// How much is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Monitoring(pub Option<super::model::Level>);
+
+impl Value for Monitoring {
+    fn type_name() -> String {
+        "`none`, `lite` or `full`".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        use super::model::Level::{Full, Lite};
+        let at = one_of(node, reader, &["none", "lite", "full"], "a level of monitoring")?;
+        Some(Self([None, Some(Lite), Some(Full)][at]))
+    }
+}
+
+section! {
+    /// Who is told of alerts.
+    Alerts {
+        /// Name of the secret that holds a Slack webhook's URL.
+        slack: optional Spanned<SecretName>, "nobody is told there", "SLACK_WEBHOOK_URL";
+        /// Name of the secret that holds the URL of a dead man's switch, asked every minute for as long as alerts work.
+        heartbeat: optional Spanned<SecretName>, "none", "HEARTBEAT_URL";
+        /// Further receivers in Alertmanager's own words; `${NAME}` in them is filled in from the secrets.
+        receivers: optional Receivers, "none", "{webhook_configs: [{url: \"${WEBHOOK_URL}\"}]}";
+    }
+}
+
+/// Receivers as Alertmanager writes them: `email_configs`, `webhook_configs` and so on, each a list.
+#[derive(Clone, Debug)]
+pub struct Receivers(pub Node);
+
+impl Value for Receivers {
+    fn type_name() -> String {
+        "as in Alertmanager".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let Some(entries) = node.as_map() else {
+            reader.wrong_type(node, "a mapping of receivers");
+            return None;
+        };
+        for (key, value) in entries {
+            let name = key.as_str().unwrap_or_default();
+            if !name.ends_with("_configs") || value.as_seq().is_none() {
+                reader
+                    .invalid(key.span, format!("`{}` is no list of receivers", super::reader::shown(name)))
+                    .help("write as Alertmanager does: `email_configs: [{to: …}]`, `webhook_configs: [{url: …}]`");
+                return None;
+            }
+        }
+        Some(Self(node.clone()))
+    }
+}
+
+/// Services that run elsewhere, each with what is known of it.
+#[derive(Clone, Debug)]
+pub struct External(pub Vec<(Spanned<String>, Vec<(String, String)>)>);
+
+impl Value for External {
+    fn type_name() -> String {
+        "mapping of services; `host` and what else is written of each".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let Some(entries) = node.as_map() else {
+            reader.wrong_type(node, "a mapping of services");
+            return None;
+        };
+        let mut all = Vec::new();
+        for (key, value) in entries {
+            let service = Spanned { span: key.span, value: key.as_str().unwrap_or_default().to_owned() };
+            let Some(known) = value.as_map().filter(|_| value.get("host").is_some()) else {
+                reader.invalid(value.span, "where it runs is not said").help("write `{host: db.example.com, port: 5432}`");
+                continue;
+            };
+            let mut pairs = Vec::new();
+            for (key, value) in known {
+                let word = key.as_str().unwrap_or_default();
+                let name = format!("{}_{}", service.value.replace(['-', '.'], "_"), word).to_ascii_uppercase();
+                let text = reader.text(value, "text").map(str::to_owned);
+                match text.filter(|_| crate::dotenv::is_shell_name(&name)) {
+                    Some(text) => pairs.push((name, text)),
+                    None => {
+                        reader.invalid(key.span, format!("`{}` is no name for a variable", super::reader::shown(word))).help("use letters, digits and `_`");
+                    }
+                }
+            }
+            all.push((service, pairs));
+        }
+        Some(Self(all))
+    }
+}
+
 /// Where Docker comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DockerSource(pub super::model::DockerSource);
@@ -160,8 +260,20 @@ section! {
         repository: optional HttpUrl, "Docker's own", "https://mirror.example.com/docker/linux/debian";
         /// Mirrors of Docker Hub.
         registry_mirrors: with Vec<OriginUrl>, "[]", "[\"https://mirror.example.com\"]";
+        /// Registries whose certificates no public authority signed.
+        authorities: with Vec<AuthorityWritten>, "[]", "[{registry: registry.example.com, ca: \"-----BEGIN CERTIFICATE-----…\"}]";
         /// Logins for private images.
         logins: with Vec<LoginWritten>, "[]", "[{registry: ghcr.io, username: me, password: GHCR_TOKEN}]";
+    }
+}
+
+section! {
+    /// Who signed a registry's certificate.
+    AuthorityWritten {
+        /// The registry's host name.
+        registry: required Registry, "none: must be written", "registry.example.com";
+        /// PEM certificates to check its own against.
+        ca: required Certificates, "none: must be written", "|\n  -----BEGIN CERTIFICATE-----\n  …";
     }
 }
 
@@ -244,8 +356,37 @@ section! {
         source: optional Spanned<SourceWritten>, "the image is pulled", "{git: \"https://git.example.com/me/app.git\", branch: main}";
         /// Published ports that everybody may reach; all others must be on 127.0.0.1.
         public_ports: with Vec<Spanned<PortRule>>, "[]", "[\"8883/tcp\"]";
+        /// Where Prometheus finds its metrics.
+        metrics: optional MetricsWritten, "none", "{port: 8000}";
         /// Why its process may run as root, for the acceptance test.
         runs_as_root: optional Line, "it may not", "the agent reads other processes";
+    }
+}
+
+section! {
+    /// Where metrics are found.
+    MetricsWritten {
+        /// Port inside the container.
+        port: required Port, "none: must be written", "8000";
+        /// Path.
+        path: with HealthPath, "/metrics", "/metrics";
+        /// What they are of, for a dashboard of its own.
+        dashboard: optional Dashboard, "the app's", "postgres";
+    }
+}
+
+/// A dashboard made for one kind of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dashboard(pub &'static str);
+
+impl Value for Dashboard {
+    fn type_name() -> String {
+        "`postgres` or `redis`".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let kinds = ["postgres", "redis"];
+        one_of(node, reader, &kinds, "a kind of metrics with a dashboard").map(|at| Self(kinds[at]))
     }
 }
 

@@ -77,6 +77,7 @@ pub fn stack(name: &str, document: &Node, services: &[Extended], ports: &Ports) 
             health: service.health.as_ref().map(|health| health.value.0.clone()),
             has_healthcheck: service.has_healthcheck(),
             root_reason: service.root_reason.clone(),
+            metrics: service.metrics.clone(),
             is_job: all.iter().any(|other| other.waits_for_end_of(&service.name)),
         })
         .collect();

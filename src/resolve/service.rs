@@ -1,6 +1,6 @@
 //! Services: what `x-bootstrap` says, and what the machine needs to know of the rest.
 
-use crate::profile::model::{GitRef, GitSource, PortRule};
+use crate::profile::model::{GitRef, GitSource, Metrics, PortRule};
 use crate::profile::reader::{Reader, Spanned, Value, nearest, shown};
 use crate::profile::text::HealthPath;
 use crate::profile::written::{Extension, RouteWritten, SourceWritten};
@@ -26,6 +26,8 @@ pub struct Extended {
     pub public_ports: Vec<Spanned<PortRule>>,
     /// Why it may run as root.
     pub root_reason: Option<String>,
+    /// Where its metrics are found.
+    pub metrics: Option<Metrics>,
 }
 
 impl Extended {
@@ -103,6 +105,7 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
         source: None,
         public_ports: Vec::new(),
         root_reason: None,
+        metrics: None,
     };
     if let Some(extension) = node.get("x-bootstrap").filter(|extension| !extension.is_null())
         && let Some(extension) = Extension::read(extension, &mut Reader { report })
@@ -116,6 +119,10 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
         extended.source = extension.source.and_then(|source| git_source(source, report));
         extended.public_ports = extension.public_ports;
         extended.root_reason = extension.runs_as_root.map(|reason| reason.0);
+        extended.metrics = extension.metrics.and_then(|metrics| {
+            let dashboard = metrics.dashboard.map(|kind| kind.0);
+            Some(Metrics { port: metrics.port?.0, path: metrics.path.0, dashboard })
+        });
     }
     Some(extended)
 }

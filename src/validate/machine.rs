@@ -11,6 +11,7 @@ pub(super) fn check(resolved: &Resolved, root: &Node, report: &mut Report) {
     keys(resolved, root, report);
     docker(resolved, root, report);
     ports(resolved, root, report);
+    alerts(resolved, root, report);
     secrets(resolved, root, report);
 }
 
@@ -137,6 +138,31 @@ fn secret_exists(root: &Node, name: &str, span: Span, report: &mut Report) {
     }
 }
 
+fn alerts(resolved: &Resolved, root: &Node, report: &mut Report) {
+    let Some((place, alerts)) = root.entry("alerts").filter(|(_, alerts)| !alerts.is_null()) else {
+        if resolved.profile.monitoring.is_some() {
+            report
+                .warning(at(root, &["monitoring"]), "no-alerts", "what is found wrong is told to nobody")
+                .help("add `alerts: {slack: SLACK_WEBHOOK_URL}` and the secret, or `alerts.receivers`");
+        }
+        return;
+    };
+    if resolved.profile.monitoring.is_none() {
+        let stack = resolved.compose.is_some();
+        let help = if stack { "add `monitoring: full` or `lite`" } else { "monitoring runs beside a stack: add `services`" };
+        report.warning(place.span, "unused", "without monitoring there are no alerts").help(help);
+    }
+    for key in ["slack", "heartbeat"] {
+        let Some(node) = alerts.get(key).filter(|node| !node.is_null()) else { continue };
+        let name = node.as_str().unwrap_or_default();
+        secret_exists(root, name, node.span, report);
+        if is_generated(resolved, name) {
+            let message = format!("`{name}` is made on the machine, and this must be an address that others gave");
+            report.error(node.span, "generated", message).help("write the secret as `{env: …}` or `{file: …}`");
+        }
+    }
+}
+
 fn ports(resolved: &Resolved, root: &Node, report: &mut Report) {
     let profile = &resolved.profile;
     if [80, 443].contains(&profile.ssh.port) {
@@ -168,7 +194,10 @@ fn secrets(resolved: &Resolved, root: &Node, report: &mut Report) {
         }
         let login = resolved.profile.docker.logins.iter().any(|login| login.password == *name);
         let keys = resolved.services.iter().filter_map(|service| service.source.as_ref()?.value.deploy_key.as_ref());
-        let needed = login || whole_file || keys.into_iter().any(|key| key == name);
+        let monitoring = resolved.profile.monitoring.as_ref();
+        let receivers = monitoring.and_then(|m| m.receivers.as_ref()).map(crate::yaml::emit).unwrap_or_default();
+        let alert = monitoring.is_some_and(|m| [&m.slack, &m.heartbeat].contains(&&Some(name.clone()))) || receivers.contains(name.as_str());
+        let needed = alert || login || whole_file || keys.into_iter().any(|key| key == name);
         let unread = resolved.compose.is_none() && ["compose", "services"].iter().any(|key| root.get(key).is_some_and(|n| !n.is_null()));
         if !unread && !needed && !text.contains(name.as_str()) && secret.place == SecretPlace::Env {
             report

@@ -1,7 +1,7 @@
 //! Services: what will surprise somebody once they run on a machine that nobody logs in to.
 
 use crate::profile::reader::{nearest, shown};
-use crate::report::{Report, Span};
+use crate::report::{Report, SourceId, Span};
 use crate::resolve::{Extended, Resolved};
 use crate::yaml::{Kind, Node};
 
@@ -17,6 +17,7 @@ pub(super) fn check(resolved: &Resolved, document: &Node, report: &mut Report) {
         report.warning(name.span, "compose-name", message).help("remove it, or write the same");
     }
     networks(document, report);
+    placeholders(document, report);
     for key in ["include", "configs", "secrets"] {
         for span in document.get(key).map(file_references).unwrap_or_default() {
             relative(span, report);
@@ -26,8 +27,27 @@ pub(super) fn check(resolved: &Resolved, document: &Node, report: &mut Report) {
         image(service, report);
         let job = resolved.services.iter().any(|other| other.waits_for_end_of(&service.name));
         habits(service, job, report);
-        mounts(service, document, report);
+        mounts(service, document, resolved.builtin, report);
         references(service, document, &names, report);
+    }
+}
+
+/// Texts with a domain that only documentation uses.
+fn placeholders(node: &Node, report: &mut Report) {
+    match &node.kind {
+        Kind::Seq(items) => items.iter().for_each(|item| placeholders(item, report)),
+        Kind::Map(entries) => {
+            let own = |key: &Node| key.as_str().is_some_and(|key| key.starts_with("x-"));
+            entries.iter().filter(|(key, _)| !own(key)).for_each(|(_, value)| placeholders(value, report));
+        }
+        Kind::Scalar { text, .. } => {
+            let host = |c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '-');
+            if let Some(name) = text.split(host).find(|word| word.contains('.') && super::is_example(word)) {
+                report
+                    .warning(node.span, "placeholder", format!("`{}` is an example domain", shown(name)))
+                    .help("write your own; `${DOMAIN}` stands for the profile's domain");
+            }
+        }
     }
 }
 
@@ -135,9 +155,14 @@ fn sources(service: &Node) -> Vec<(&str, bool, Span)> {
         .collect()
 }
 
-fn mounts(service: &Extended, document: &Node, report: &mut Report) {
+/// True for what the profile's author wrote.
+fn written_here(span: Span, builtin: Option<SourceId>) -> bool {
+    Some(span.source) != builtin
+}
+
+fn mounts(service: &Extended, document: &Node, builtin: Option<SourceId>, report: &mut Report) {
     for (source, bind, span) in sources(&service.node) {
-        if source.ends_with("docker.sock") {
+        if source.ends_with("docker.sock") && written_here(span, builtin) {
             report
                 .warning(
                     span,
@@ -145,6 +170,8 @@ fn mounts(service: &Extended, document: &Node, report: &mut Report) {
                     format!("with Docker's socket `{}` is root on the machine", service.name),
                 )
                 .help("put a read-only socket proxy between them");
+        } else if bind && source.ends_with("docker.sock") {
+            // Our own proxy, which lets nobody do more than look.
         } else if bind && is_relative(source) {
             relative(span, report);
         } else if !bind && document.get("volumes").and_then(|volumes| volumes.entry(source)).is_none() {
@@ -169,7 +196,7 @@ fn mounts(service: &Extended, document: &Node, report: &mut Report) {
 
 /// Files that nothing puts on the machine. What we put there ourselves is fine.
 fn is_relative(path: &str) -> bool {
-    let ours = ["./credentials", "credentials/", "./.env", ".env"];
+    let ours = ["./credentials", "credentials/", "./monitoring/", "./.env", ".env"];
     !path.starts_with(['/', '$']) && !ours.iter().any(|prefix| path.starts_with(prefix))
 }
 

@@ -9,7 +9,9 @@ use crate::yaml::{Kind, Node};
 pub(super) fn check(resolved: &Resolved, root: &Node, document: &Node, report: &mut Report) {
     let secrets = &resolved.profile.secrets;
     let file = |name: &str| secrets.iter().any(|s| s.name == name && s.place != SecretPlace::Env);
-    let known: Vec<&str> = super::secret_names(root).filter(|name| !file(name)).collect();
+    let mut known: Vec<&str> = super::secret_names(root).filter(|name| !file(name)).collect();
+    known.extend(secrets.iter().map(|secret| secret.name.as_str()).filter(|name| !file(name)));
+    known.extend(resolved.profile.variables.iter().map(|(name, _)| name.as_str()));
     for (key, value) in document.as_map().unwrap_or_default() {
         if !key.as_str().is_some_and(|key| key.starts_with("x-")) {
             walk(value, &known, report);

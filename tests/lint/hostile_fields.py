@@ -2,6 +2,7 @@
 import base64
 import copy
 import json
+import pathlib
 import re
 
 import yaml
@@ -20,6 +21,11 @@ HOSTILE = [
     "$$", "$${x}", "$1", "!", "!x", "^", "a=b", "A=B\nC=D", "export A=1", "a\\", "'\\''", "EOF", "julia-bootstrap", "\\u0041", "\x7f\x80",
 ]
 
+# The services that come by themselves with the monitoring.
+OURS = yaml.safe_load((pathlib.Path(__file__).resolve().parents[2] / "cloud-init/monitoring/compose.yaml").read_text())["services"]
+# What looks like a certificate.
+CERTIFICATE = f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(b'0' * 120).decode()}\n-----END CERTIFICATE-----\n"
+
 BASE = {
     "version": 1,
     "name": "hostile",
@@ -34,11 +40,14 @@ BASE = {
     "docker": {
         "source": "docker", "repository": "https://mirror.example.net/docker", "registry_mirrors": ["https://mirror.example.net"],
         "logins": [{"registry": "registry.example.net", "username": "me", "password": "TOKEN"}],
+        "authorities": [{"registry": "private.example.net", "ca": CERTIFICATE}],
     },
     "domain": "hostile.example.net",
     "aliases": ["www.hostile.example.net"],
     "trusted_proxies": ["192.0.2.0/24"],
     "tls": {"email": "ops@example.net", "directory": "https://acme.example.net/dir", "staging_directory": "https://staging.example.net/dir"},
+    "monitoring": "lite",
+    "alerts": {"slack": "TOKEN", "heartbeat": "GIVEN", "receivers": {"webhook_configs": [{"url": "https://hook.example.net/"}]}},
     "secrets": {
         "TOKEN": {"env": "TOKEN"}, "GIVEN": {"env": "GIVEN"}, "DEPLOY": {"env": "DEPLOY", "as": "credential"},
         "file.json": {"file": "secret", "as": "credential"}, "UNUSED": {"generate": 32},
@@ -48,7 +57,8 @@ BASE = {
             "image": "docker.io/library/web:1", "environment": {"VALUE": "v", "GIVEN": "${GIVEN}"}, "command": ["run", "argument"],
             "labels": {"label": "l"}, "configs": ["text"], "restart": "unless-stopped", "healthcheck": {"test": ["CMD", "true"]},
             "x-bootstrap": {"routes": [{"path": "/", "port": 8000}, {"path": "/hooks/", "port": 8000, "host": "hooks.example.net", "body_size": "10MiB", "timeout": "60s"}],
-                            "health": "/health", "runs_as_root": "because", "public_ports": ["8883/tcp"]},
+                            "health": "/health", "runs_as_root": "because", "public_ports": ["8883/tcp"],
+                            "metrics": {"port": 8000, "path": "/metrics", "dashboard": "redis"}},
             "ports": ["8883:8883"], "volumes": ["data:/data"], "networks": ["inside"],
         },
         "tagged": {
@@ -140,7 +150,7 @@ def compose_key(index, *path):
     """Reads the last key of a mapping of the stack as Compose does, and as any reader of YAML."""
     def read(machine):
         yield "PyYAML", list(at(machine.compose_file(), path))[index]
-        keys = {key.replace("$$", "$") for key in at(machine.compose(), path)} - set(at(BASE, path))
+        keys = {key.replace("$$", "$") for key in at(machine.compose(), path)} - set(at(BASE, path)) - set(OURS)
         yield "Compose", keys.pop() if keys else list(at(BASE, path))[index]
     return read
 
@@ -223,6 +233,12 @@ FIELDS = [
     (["docker", "repository"], apt("docker", 0)), (["docker", "registry_mirrors", 0], lambda m: [("daemon.json", m.daemon()["registry-mirrors"][0])]),
     (["docker", "logins", 0, "registry"], lambda m: [("plan.json", m.plan["docker"]["logins"][0]["registry"])]),
     (["docker", "logins", 0, "username"], login), (["docker", "logins", 0, "password"], r"TOKEN"),
+    (["docker", "authorities", 0, "registry"], lambda m: [("certs.d", path.split("/")[4]) for path in m.manifest if "/certs.d/" in path]),
+    (["docker", "authorities", 0, "ca"], r"(?s)-----BEGIN CERTIFICATE-----\n.*"), (["monitoring"], r"none|lite|full"),
+    (["alerts", "slack"], r"TOKEN|GIVEN"), (["alerts", "heartbeat"], r"TOKEN|GIVEN"),
+    (["alerts", "receivers", "webhook_configs", 0, "url"], plan("monitoring", "receivers", "webhook_configs", 0, "url")),
+    (["services", "web", "x-bootstrap", "metrics", "path"], lambda m: [("plan.json", m.plan["monitoring"]["targets"][0]["path"])]),
+    (["services", "web", "x-bootstrap", "metrics", "dashboard"], r"postgres|redis"),
     (["domain"], hosts(0)), (["aliases", 0], hosts(1)), (["services", "web", "x-bootstrap", "routes", 1, "host"], hosts(2)),
     (["tls", "email"], plan("tls", "email")), (["tls", "directory"], plan("tls", "directory")),
     (["tls", "staging_directory"], plan("tls", "staging")), (["distribution"], r"(debian|ubuntu)-[\d.]+"), (["compose"], r"(?!)"),
@@ -235,10 +251,10 @@ FIELDS = [
     (["services", "web", "command", 1], compose("services", "web", "command", 1)),
     (["services", "web", "labels", "label"], compose("services", "web", "labels", "label")),
     (["configs", "text", "content"], compose("configs", "text", "content")),
-    (["services", "app", NAME], compose_key(-1, "services")),
+    (["services", "app", NAME], compose_key(2, "services")),
     (["services", "web", "environment", "GIVEN", NAME], compose_key(-1, "services", "web", "environment")),
     (["services", "web", "labels", "label", NAME], compose_key(-1, "services", "web", "labels")),
-    (["secrets", "UNUSED", NAME], lambda m: [("plan.json", m.plan["secrets"][-1]["name"])]),
+    (["secrets", "UNUSED", NAME], lambda m: [("plan.json", m.plan["secrets"][-2]["name"])]),
     (["secrets", "GIVEN", "env"], r"TOKEN|GIVEN"), (["secrets", "file.json", "file"], r"secret"),
 ]
 # Compose's own interpolation is passed on: a `$` is written `$$` there.
@@ -246,7 +262,7 @@ INTERPOLATED = {"services", "configs", "volumes", "networks"}
 # Where an international domain becomes ASCII.
 DOMAINS = {("domain",), ("aliases", 0), ("services", "web", "x-bootstrap", "routes", 1, "host"), ("services", "app", "x-bootstrap", "route", "host")}
 # Types of a profile's fields that hold no text of their own.
-TEXTLESS = re.compile(r"number .*|true or false|mapping.*|list of mapping|as in Compose.*|1|`generate` or mapping")
+TEXTLESS = re.compile(r"number .*|true or false|mapping.*|list of mapping|as in Compose.*|as in Alertmanager|1|`generate` or mapping")
 
 
 def documented(path):

@@ -1,0 +1,176 @@
+//! What watches the machine: whether it sees everything, and whether somebody is told.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::{Context, MONITORING, Outcome};
+use crate::lab::interrupt;
+use crate::profile::model::Level;
+
+/// Scrapes come twice a minute, and what is computed over five minutes needs two of them.
+const SETTLING: Duration = Duration::from_secs(150);
+/// How long an alert may take to arrive: a minute until it fires, and the waits of Prometheus and Alertmanager.
+const ALERT: Duration = Duration::from_secs(300);
+
+/// Panels that have nothing to show on a machine on which nothing ever happened, by a word of their title, with the reason.
+const QUIET: &[(&str, &str)] = &[
+    ("backup", "no backup was made yet"),
+    ("firing", "no alert fires but the watchdog"),
+    ("error", "no request failed"),
+];
+
+fn watched(context: &Context) -> std::result::Result<Level, Outcome> {
+    context.expect.monitoring.ok_or_else(|| Outcome::Skipped("the profile has no monitoring".to_string()))
+}
+
+/// Asks until the answer is good, for as long as figures may take to come in.
+fn settled(context: &Context, what: &str, judge: impl Fn(&[Value]) -> (Vec<String>, String)) -> Result<Outcome> {
+    let end = Instant::now() + SETTLING;
+    loop {
+        let value = context.ssh.script(&MONITORING, &[&context.expect.name, what])?;
+        let (wrong, told) = judge(value.as_array().map(Vec::as_slice).unwrap_or_default());
+        if wrong.is_empty() {
+            return Ok(Outcome::Pass(told));
+        }
+        if Instant::now() >= end {
+            return Ok(Outcome::Fail(wrong.join("; ")));
+        }
+        interrupt::sleep(Duration::from_secs(10))?;
+    }
+}
+
+fn text(row: &Value, index: usize) -> &str {
+    row[index].as_str().unwrap_or("?")
+}
+
+/// Every target of Prometheus is up.
+pub fn targets(context: &mut Context) -> Result<Outcome> {
+    if let Err(skipped) = watched(context) {
+        return Ok(skipped);
+    }
+    settled(context, "targets", |rows| {
+        let down = rows.iter().filter(|row| row[2] != "up");
+        let wrong: Vec<String> = down.map(|row| format!("{} at {} is {}: {}", text(row, 0), text(row, 1), text(row, 2), text(row, 3))).collect();
+        let names: Vec<&str> = rows.iter().map(|row| text(row, 0)).collect();
+        if rows.is_empty() { (vec!["there are no targets".to_string()], String::new()) } else { (wrong, names.join(", ")) }
+    })
+}
+
+/// Every query of every panel returns something.
+pub fn panels(context: &mut Context) -> Result<Outcome> {
+    if let Err(skipped) = watched(context) {
+        return Ok(skipped);
+    }
+    settled(context, "panels", |rows| {
+        let quiet = |row: &Value| {
+            let title = text(row, 1).to_lowercase();
+            QUIET.iter().find(|(word, _)| title.contains(word)).map(|(_, reason)| *reason)
+        };
+        let empty = |row: &&Value| row[3].as_u64().unwrap_or(0) == 0;
+        let wrong: Vec<String> = rows
+            .iter()
+            .filter(|row| !text(row, 4).is_empty() || (empty(row) && quiet(row).is_none()))
+            .map(|row| format!("{} / {}: `{}` has no answer {}", text(row, 0), text(row, 1), text(row, 2), text(row, 4)))
+            .collect();
+        let silent: Vec<String> = rows
+            .iter()
+            .filter(empty)
+            .filter_map(|row| Some(format!("{} / {} is empty: {}", text(row, 0), text(row, 1), quiet(row)?)))
+            .collect();
+        let told = format!("{} queries; {}", rows.len(), silent.join(", "));
+        if rows.is_empty() { (vec!["there are no panels".to_string()], told) } else { (wrong, told) }
+    })
+}
+
+/// What a container logs is found by the name of its service.
+pub fn logs(context: &mut Context) -> Result<Outcome> {
+    match watched(context) {
+        Err(skipped) => return Ok(skipped),
+        Ok(Level::Lite) => return Ok(Outcome::Skipped("`monitoring: lite` keeps no logs".to_string())),
+        Ok(Level::Full) => {}
+    }
+    let Some(service) = context.expect.public_service.clone() else {
+        return Ok(Outcome::Skipped("the profile has no service with a route and metrics".to_string()));
+    };
+    let line = format!("a line for the lab {}", crate::lab::random::Random::fresh_seed());
+    let value = context.ssh.script(&MONITORING, &[&context.expect.name, "logs", &service, &line])?;
+    Ok(if value["found"] == true {
+        Outcome::Pass(format!("labels {}", value["labels"]))
+    } else {
+        Outcome::Fail(format!("it did not arrive: {value}"))
+    })
+}
+
+/// What the lab's stand-in for Slack was told since its log had `from` bytes.
+fn told(context: &Context, from: u64) -> Result<String> {
+    let path = context.lab.and_then(|lab| lab.slack_log.as_deref()).context("the lab has no Slack")?;
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    Ok(text.get(usize::try_from(from).unwrap_or(0)..).unwrap_or_default().to_string())
+}
+
+/// Waits for a line in which all these words stand.
+fn heard(context: &Context, from: u64, words: &[&str]) -> Result<Option<f64>> {
+    let began = Instant::now();
+    let said = interrupt::wait_until(ALERT, Duration::from_secs(2), || {
+        let text = told(context, from)?.to_lowercase();
+        Ok(text.lines().any(|line| words.iter().all(|word| line.contains(&word.to_lowercase()))))
+    })?;
+    Ok(said.then(|| began.elapsed().as_secs_f64()))
+}
+
+/// A public service that stops is told as critical, and its return as resolved.
+pub fn alert(context: &mut Context) -> Result<Outcome> {
+    if let Err(skipped) = watched(context) {
+        return Ok(skipped);
+    }
+    let Some(log) = context.lab.and_then(|lab| lab.slack_log.clone()) else {
+        return Ok(Outcome::Skipped("without a lab there is nobody to be told".to_string()));
+    };
+    let Some(service) = context.expect.public_service.clone() else {
+        return Ok(Outcome::Skipped("the profile has no service with a route and metrics".to_string()));
+    };
+    let size = || std::fs::metadata(&log).map(|data| data.len()).unwrap_or(0);
+    let container = format!("{}-{service}-1", context.expect.name);
+    let from = size();
+    context.ssh.sudo(&["docker", "stop", &container])?;
+    let fired = heard(context, from, &["critical", &service])?;
+    let middle = size();
+    let started = context.ssh.sudo(&["docker", "start", &container])?;
+    let resolved = if fired.is_some() { heard(context, middle, &["resolved", &service])? } else { None };
+    Ok(match (fired, resolved) {
+        (Some(fired), Some(resolved)) => {
+            Outcome::Pass(format!("{service}: critical after {fired:.0} s, resolved {resolved:.0} s after its start"))
+        }
+        (None, _) => Outcome::Fail(format!("nobody was told that {service} is down; Slack heard: {}", told(context, from)?.trim())),
+        (_, None) => Outcome::Fail(format!("nobody was told that {service} is back ({}); Slack heard: {}", started.tail(), told(context, middle)?.trim())),
+    })
+}
+
+/// The dead man's switch is asked for as long as alerts work.
+pub fn heartbeat(context: &mut Context) -> Result<Outcome> {
+    if let Err(skipped) = watched(context) {
+        return Ok(skipped);
+    }
+    let Some(log) = context.lab.and_then(|lab| lab.heartbeat_log.clone()) else {
+        return Ok(Outcome::Skipped("without a lab there is no place for a heartbeat".to_string()));
+    };
+    let beats = || std::fs::read_to_string(&log).unwrap_or_default().lines().count();
+    let container = format!("{}-alertmanager-1", context.expect.name);
+    let first = beats();
+    if first == 0 {
+        return Ok(Outcome::Fail("there never was a heartbeat".to_string()));
+    }
+    context.ssh.sudo(&["docker", "stop", &container])?;
+    let stopped = beats();
+    interrupt::sleep(Duration::from_secs(90))?;
+    let after = beats();
+    context.ssh.sudo(&["docker", "start", &container])?;
+    let again = interrupt::wait_until(ALERT, Duration::from_secs(2), || Ok(beats() > after))?;
+    Ok(match (after == stopped, again) {
+        (true, true) => Outcome::Pass(format!("{first} beats before; none in 90 s without Alertmanager; then again")),
+        (false, _) => Outcome::Fail(format!("{} beats came although Alertmanager was stopped", after - stopped)),
+        (_, false) => Outcome::Fail("it did not begin again with Alertmanager".to_string()),
+    })
+}

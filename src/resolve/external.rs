@@ -1,0 +1,39 @@
+//! Services that run elsewhere: they leave the stack, and nobody waits for them.
+
+use crate::profile::reader::{nearest, shown};
+use crate::profile::written::External;
+use crate::report::Report;
+use crate::yaml::{Kind, Node};
+
+/// Takes the services that run elsewhere out of a Compose document.
+pub fn leave_out(document: &mut Node, external: &External, report: &mut Report) {
+    let Some(services) = document.get_mut("services") else { return };
+    for (name, _) in &external.0 {
+        if services.remove(&name.value).is_none() {
+            let names: Vec<String> =
+                services.as_map().unwrap_or_default().iter().filter_map(|(key, _)| Some(key.as_str()?.to_owned())).collect();
+            let finding = report.error(name.span, "no-service", format!("there is no service `{}` to leave out", shown(&name.value)));
+            match nearest(&name.value, names.iter().map(String::as_str)) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding.help(format!("the services are {}", names.join(", "))),
+            };
+            continue;
+        }
+        for (_, service) in services.as_map_mut().into_iter().flatten() {
+            let emptied = match service.get_mut("depends_on").map(|node| &mut node.kind) {
+                Some(Kind::Seq(items)) => {
+                    items.retain(|item| item.as_str() != Some(&name.value));
+                    items.is_empty()
+                }
+                Some(Kind::Map(entries)) => {
+                    entries.retain(|(key, _)| key.as_str() != Some(&name.value));
+                    entries.is_empty()
+                }
+                _ => false,
+            };
+            if emptied {
+                service.remove("depends_on");
+            }
+        }
+    }
+}
