@@ -4,6 +4,7 @@ BIN := target/release/julia-bootstrap
 # Several labs can stand side by side: LAB=1 make test
 LAB ?= 0
 REPORTS ?= target/reports
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
 .PHONY: help build tools check lint boot test test-vm test-debian-12 bench docs lab-down clean
 
@@ -25,6 +26,7 @@ check: build ## clippy, unit and integration tests, the machine's own programs, 
 
 lint: build ## what is rendered, by the real tools
 	JULIA_BOOTSTRAP=$(BIN) scripts/lint
+	tests/monitoring/check $(TOOLS)
 
 boot: build ## the reference profile in the container lane, with three power cuts
 	scripts/lab-boot $(LAB) $(BIN) boot julia --engine container --power-cut 3 --timeout 15m --report $(REPORTS)/julia.json

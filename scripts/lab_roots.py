@@ -1,5 +1,6 @@
 """The guests' root file systems: Debian made like a provider's cloud image, for containers and for QEMU."""
 import json
+import pathlib
 import shutil
 import subprocess
 
@@ -78,17 +79,20 @@ def qemu(distribution, work, mirror):
     return disk
 
 
-# Programs that this machine's own release does not have, out of trixie's packages: package, path in it, how to try it.
-TOOLS = [("pebble", "usr/bin/pebble", "-version"), ("docker-compose", "usr/libexec/docker/cli-plugins/docker-compose", "version")]
+# Programs that this machine's own release does not have, or only old, out of trixie's packages: package, path in it, how to try it.
+TOOLS = [
+    ("pebble", "usr/bin/pebble", "-version"), ("docker-compose", "usr/libexec/docker/cli-plugins/docker-compose", "version"),
+    ("prometheus", "usr/bin/promtool", "--version"), ("prometheus-alertmanager", "usr/bin/amtool", "--version"),
+]
 
 
 def tools(work, mirror):
-    """Pebble, the ACME test server, and the Compose client."""
+    """Pebble, which is an ACME test server, the Compose client, and the tools that judge what Prometheus and Alertmanager read."""
     root = work / "root"
     packages = ",".join(package for package, *_ in TOOLS)
     run("mmdebstrap", "--mode=root", "--variant=extract", f"--include={packages}", "trixie", root, mirror)
     for package, path, test in TOOLS:
-        tool = lab_common.cache_dir("tools") / package
+        tool = lab_common.cache_dir("tools") / pathlib.Path(path).name
         shutil.copy(root / path, f"{tool}.new")
         shutil.move(f"{tool}.new", tool)
         if subprocess.run([tool, test], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode not in (0, 2):

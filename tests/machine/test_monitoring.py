@@ -46,7 +46,7 @@ class Machine(unittest.TestCase):
         }
         self.write("opt/x/.env", f'SLACK={SECRET}\nHEART="https://heart.example/\\$1"\nMAIL="a\\\\b\\"c"\n')
         self.write("opt/x/credentials/key-file", "key.example\n")
-        for source, path in (("lib/jb.py", "usr/local/lib/julia-bootstrap/jb.py"), ("monitoring/generate", "generate"), ("monitoring/collect", "collect")):
+        for source, path in (("lib/jb.py", "usr/local/lib/julia-bootstrap/jb.py"), ("stages/monitoring", "generate"), ("monitoring/collect", "collect")):
             text = (TOP / "cloud-init" / source).read_text()
             text = text.replace("65534, 65534", f"{os.getuid()}, {os.getgid()}").replace('"/proc/net/', f'"{self.folder}/proc/')
             self.write(path, re.sub(r'(f?)"/(etc|var|run|usr|opt)/', rf'\1"{self.folder}/\2/', text))
