@@ -50,13 +50,12 @@ class Store:
         self.file = self.path.open("a")
 
     def add(self, labels, when, text):
-        """Puts one line in its place."""
+        """Puts one line in its place; the same line at the same moment counts once, as with Loki."""
         stream = self.streams.setdefault(tuple(sorted(labels.items())), [])
         entry = (int(when), text)
-        if not stream or stream[-1] <= entry:
-            stream.append(entry)
-        elif stream[max(bisect.bisect_left(stream, entry) - 1, 0)] != entry:
-            bisect.insort(stream, entry)
+        place = bisect.bisect_left(stream, entry)
+        if stream[place:place + 1] != [entry]:
+            stream.insert(place, entry)
 
     def push(self, streams):
         """Takes what a client sends; the label service_name is Loki 3's own addition."""
