@@ -1,13 +1,13 @@
 """Container images out of Debian packages, pushed to the lab's registry under the names that a Compose stack asks docker.io for.
 
-They are stand-ins: real Redis, PostgreSQL and Python from Debian, started in the manner of the official images. All share one
-large layer, so that a guest fetches it once; each adds a small layer of its own.
+What they are is written in lab_recipes. All share one large layer, so that a guest fetches it once; each adds a small layer of its own.
 """
 import gzip
 import hashlib
 import io
 import json
 import pathlib
+import posixpath
 import re
 import shutil
 import socket
@@ -17,56 +17,14 @@ import time
 
 import lab_aptcache
 import lab_common
+import lab_recipes
 import lab_roots
-from lab_common import APP, LabError, run
+from lab_common import LabError, run
 
-PACKAGES = """redis-server redis-tools postgresql-17 postgresql-17-pgvector postgresql-client-17 python3 python3-redis
-python3-psycopg2 ca-certificates curl""".split()
-IMAGES = APP.parent / "images"
 UNUSED = ["usr/share/doc", "usr/share/man", "usr/share/info", "usr/share/locale", "usr/share/lintian", "var/lib/apt/lists", "var/cache/apt",
-          "usr/share/zoneinfo/right", "usr/share/perl5/PostgreSQL", "var/log"]
-
-# Each image: its names, the account that its process runs as (name, uid, gid, home), files, directories and configuration.
-PG_BIN = "/usr/lib/postgresql/17/bin"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-RECIPES = [
-    {
-        "names": ["library/redis:7-alpine", "library/redis:7.4-alpine"],
-        "account": ("redis", 999, 1000, "/data"),
-        "files": {"usr/local/bin/docker-entrypoint.sh": IMAGES / "redis-entrypoint.sh"},
-        "directories": {"data": 0o755},
-        "config": {"Entrypoint": ["docker-entrypoint.sh"], "Cmd": ["redis-server"], "WorkingDir": "/data", "Volumes": {"/data": {}},
-                   "ExposedPorts": {"6379/tcp": {}}, "Env": [f"PATH={PATH}"]},
-    },
-    {
-        "names": ["pgvector/pgvector:pg17", "library/postgres:17", "library/postgres:17-alpine"],
-        "account": ("postgres", 999, 999, "/var/lib/postgresql"),
-        "files": {"usr/local/bin/docker-entrypoint.sh": IMAGES / "postgres-entrypoint.sh"},
-        "directories": {"var/lib/postgresql": 0o755, "var/lib/postgresql/data": 0o1777, "run/postgresql": 0o3777},
-        "config": {"Entrypoint": ["docker-entrypoint.sh"], "Cmd": ["postgres"], "StopSignal": "SIGINT",
-                   "Volumes": {"/var/lib/postgresql/data": {}}, "ExposedPorts": {"5432/tcp": {}},
-                   "Env": [f"PATH={PATH}:{PG_BIN}", "PGDATA=/var/lib/postgresql/data", "LANG=C.UTF-8", "PG_MAJOR=17"]},
-    },
-    {
-        "names": ["library/python:3.13-slim"],
-        "config": {"Cmd": ["python3"], "Env": [f"PATH={PATH}"]},
-    },
-    {
-        "names": ["example/agent:1.0.0", "example/agent:1.1.0"],
-        "account": ("app", 1000, 1000, "/app"),
-        "files": {"app/agent.py": APP / "agent.py"},
-        "directories": {"app": 0o755},
-        "config": {"Cmd": ["python3", "/app/agent.py"], "User": "1000:1000", "WorkingDir": "/app", "ExposedPorts": {"8000/tcp": {}},
-                   "Env": [f"PATH={PATH}", "PYTHONUNBUFFERED=1"]},
-    },
-    {
-        "names": ["library/canary:1"],
-        "account": ("canary", 1000, 1000, "/"),
-        "files": {"usr/local/bin/canary.py": IMAGES / "canary.py"},
-        "config": {"Cmd": ["python3", "/usr/local/bin/canary.py", "7778"], "User": "1000:1000", "ExposedPorts": {"7778/tcp": {}},
-                   "Env": [f"PATH={PATH}"]},
-    },
-]
+          "usr/share/zoneinfo/right", "usr/share/perl5/PostgreSQL", "usr/share/javascript", "usr/share/nodejs", "var/log",
+          # PostgreSQL's compiler for long queries, 150 MB; without it they run uncompiled.
+          "usr/lib/postgresql/*/lib/llvmjit*", "usr/lib/postgresql/*/lib/bitcode", "usr/lib/*/libLLVM*", "usr/lib/*/libz3*"]
 
 
 class Layout:
@@ -108,9 +66,12 @@ class Layout:
 def base(work, mirror):
     """The shared root: every package, without what no process reads."""
     root = work / "root"
-    lab_roots.debootstrap("trixie", PACKAGES, root, mirror)
-    for path in UNUSED:
-        shutil.rmtree(root / path, ignore_errors=True)
+    lab_roots.debootstrap("trixie", lab_recipes.PACKAGES, root, mirror)
+    for path in [found for pattern in UNUSED for found in root.glob(pattern)]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
     for name in ("var/log", "var/cache/apt", "var/lib/apt/lists"):
         (root / name).mkdir(parents=True, exist_ok=True)
     sample = root / "usr/share/postgresql/17/postgresql.conf.sample"
@@ -125,7 +86,8 @@ def accounts(root, account):
     """passwd and group of the base with one account at its number; a package's account of the same name gives way."""
     name, uid, gid, home = account
     texts = {}
-    for path, line in (("etc/passwd", f"{name}:x:{uid}:{gid}:{name}:{home}:/bin/sh"), ("etc/group", f"{name}:x:{gid}:")):
+    lines = [("etc/passwd", f"{name}:x:{uid}:{gid}:{name}:{home}:/bin/sh"), ("etc/group", f"{name}:x:{gid}:")]
+    for path, line in lines if gid else lines[:1]:
         number = str(uid if path.endswith("passwd") else gid)
         kept = [old for old in (root / path).read_text().splitlines() if old.split(":")[0] != name and old.split(":")[2] != number]
         texts[path] = "\n".join([*kept, line, ""])
@@ -133,23 +95,32 @@ def accounts(root, account):
 
 
 def small_layer(root, recipe):
-    """The layer of one image: account, entry point, directories."""
+    """The layer of one image: account, directories, files and links, and marks that hide what the official image does not have."""
     buffer = io.BytesIO()
-    account = recipe.get("account")
+    account, made = recipe.get("account"), {""}
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        def add(name, mode, data=None, owner=(0, 0)):
+        def add(name, mode, data=None, owner=(0, 0), target=""):
+            # Every parent by name: which rights an unnamed one gets depends on Docker's storage driver.
+            parent = posixpath.dirname(name)
+            if parent not in made:
+                add(parent, 0o755)
+            made.add(name)
             entry = tarfile.TarInfo(name)
             entry.mode, entry.uid, entry.gid = mode, *owner
-            entry.type = tarfile.REGTYPE if data is not None else tarfile.DIRTYPE
-            entry.size = len(data or b"")
+            entry.type = tarfile.SYMTYPE if target else tarfile.REGTYPE if data is not None else tarfile.DIRTYPE
+            entry.linkname, entry.size = target, len(data or b"")
             tar.addfile(entry, io.BytesIO(data or b""))
 
         for name, text in (accounts(root, account) if account else {}).items():
             add(name, 0o644, text.encode())
         for name, mode in recipe.get("directories", {}).items():
-            add(name, mode, owner=account[1:3])
+            add(name, mode, owner=account[1:3] if account else (0, 0))
         for name, source in recipe.get("files", {}).items():
             add(name, 0o755, source.read_bytes())
+        for name, target in recipe.get("links", {}).items():
+            add(name, 0o777, target=target)
+        for name in recipe.get("without", ()):
+            add(f"{posixpath.dirname(name)}/.wh.{posixpath.basename(name)}", 0o644, b"")
     return buffer.getvalue()
 
 
@@ -161,7 +132,7 @@ def build(work, mirror):
     shared = layout.layer(tar)
     del tar
     with registry(work) as address:
-        for recipe in RECIPES:
+        for recipe in lab_recipes.RECIPES:
             layers = [shared, layout.layer(small_layer(root, recipe))] if len(recipe) > 2 else [shared]
             for name in recipe["names"]:
                 layout.image(name, layers, recipe["config"])
@@ -198,5 +169,5 @@ class registry:
 
 def recipe():
     """What the images are made of, for the key of the cache."""
-    files = sorted(path for path in [*IMAGES.iterdir(), *APP.iterdir()] if path.is_file())
-    return [pathlib.Path(__file__), *files]
+    files = sorted(path for path in [*lab_recipes.IMAGES.iterdir(), *lab_common.APP.iterdir()] if path.is_file())
+    return [pathlib.Path(__file__), pathlib.Path(lab_recipes.__file__), *files]
