@@ -109,7 +109,7 @@ STAND_INS = [
         "Entrypoint": ["/bin/alloy"], "Cmd": ["run", "/etc/alloy/config.alloy", "--storage.path=/var/lib/alloy/data"],
     }, kind={"without": ["usr/bin/curl", "usr/bin/busybox"]}, account=("alloy", 473, 473, "/home/alloy"),
              directories={"var/lib/alloy": 0o770, "var/lib/alloy/data": 0o770}, links={"usr/bin/alloy": f"/{STAND_IN}/alloy.py"}),
-    stand_in("zcube/cadvisor:v0.52.1", "cadvisor.py", {"ExposedPorts": {"8080/tcp": {}}}),
+    stand_in("cadvisor/cadvisor:v0.52.1", "cadvisor.py", {"ExposedPorts": {"8080/tcp": {}}}),
     stand_in("nickfedor/watchtower:1.12.1", "watchtower.py", {"Entrypoint": ["/watchtower"]}, kind=NO_SHELL,
              links={"watchtower": f"{STAND_IN}/watchtower.py"}),
     stand_in("tecnativa/docker-socket-proxy:v0.4.1", "socket-proxy.py", {"ExposedPorts": {"2375/tcp": {}}}),

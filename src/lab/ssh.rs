@@ -118,7 +118,19 @@ impl Ssh {
 
     /// Runs one program there.
     pub fn run(&self, words: &[&str]) -> Result<Ended> {
-        self.run_with(&[], words, b"", PATIENCE)
+        self.patient(words, b"", PATIENCE)
+    }
+
+    /// Runs one program there; a login that a busy machine did not answer in time is tried again, for nothing ran yet.
+    fn patient(&self, words: &[&str], input: &[u8], limit: Duration) -> Result<Ended> {
+        let mut ended = self.run_with(&[], words, input, limit)?;
+        for _ in 0..5 {
+            if ended.code != Some(255) || !ended.stderr.contains("timed out during banner exchange") {
+                break;
+            }
+            ended = self.run_with(&[], words, input, limit)?;
+        }
+        Ok(ended)
     }
 
     /// Runs one program there as root.
@@ -129,7 +141,7 @@ impl Ssh {
     /// Runs a Python script there as root; its output must be one JSON value.
     pub fn script(&self, script: &Script, arguments: &[&str]) -> Result<serde_json::Value> {
         let words = [&["sudo", "-n", "python3", "-"], arguments].concat();
-        let ended = self.run_with(&[], &words, script.text.as_bytes(), script.limit)?;
+        let ended = self.patient(&words, script.text.as_bytes(), script.limit)?;
         if !ended.ok() {
             bail!("{} failed on the machine: {}", script.name, ended.tail());
         }
