@@ -58,6 +58,8 @@ struct Location<'a> {
 #[derive(Serialize)]
 struct Server<'a> {
     name: &'a str,
+    /// Paths of metrics that a route would show to everybody.
+    private: Vec<String>,
     routes: Vec<Location<'a>>,
 }
 
@@ -92,8 +94,23 @@ impl<'a> Edge<'a> {
                     None => profile.domain.as_deref() == Some(name) || profile.aliases.iter().any(|alias| alias == name),
                 };
                 let routes = served(profile).zip(&zone_of).filter(|((_, route), _)| own(route));
+                let mut private: Vec<String> = Vec::new();
+                for service in profile.stack.iter().flat_map(|stack| &stack.services) {
+                    let Some(metrics) = &service.metrics else { continue };
+                    let routes = service.routes.iter().filter(|route| own(route) && route.port == metrics.port);
+                    for route in routes {
+                        let path = match route.strip_prefix {
+                            true => format!("{}{}", route.path, metrics.path.trim_start_matches('/')),
+                            false => metrics.path.clone(),
+                        };
+                        if path.starts_with(&route.path) && !private.contains(&path) {
+                            private.push(path);
+                        }
+                    }
+                }
                 Server {
                     name,
+                    private,
                     routes: routes
                         .map(|((service, route), zone)| Location {
                             route,

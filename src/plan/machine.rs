@@ -115,7 +115,7 @@ fn watched(profile: &Profile, monitoring: &Monitoring) -> Result<Value> {
         "receivers": receivers,
         "public": services().filter(|service| !service.routes.is_empty()).map(|service| &service.name).collect::<Vec<_>>(),
         "backup": false,
-        "url": profile.domain.as_ref().map(|domain| format!("https://{domain}/grafana/")),
+        "url": profile.domain.as_ref().map_or_else(|| "http://localhost:3001/grafana/".to_owned(), |domain| format!("https://{domain}/grafana/")),
     }))
 }
 
