@@ -54,7 +54,10 @@ def write(path, text, mode=0o644, durable=True):
 def secret_values():
     found = set()
     for line in read(HOME + "/.env").split("\n"):
-        value = line.partition("=")[2].strip("\"'")
+        name, _, value = line.partition("=")
+        if name in PLAN.get("variables", {}):
+            continue
+        value = value.strip("\"'")
         found.update((value, re.sub(r"\\(.)", r"\1", value)))
     try:
         found.update(v["value"] for v in json.loads(read(ETC + "/given.json", "{}")).values())

@@ -147,7 +147,7 @@ class Generate(Machine):
             [(s["job_name"], s["metrics_path"], s["static_configs"][0]["targets"]) for s in scrapes],
             [("prometheus", "/metrics", ["localhost:9090"]), ("alertmanager", "/metrics", ["alertmanager:9093"]),
              ("node", "/metrics", ["node-exporter:9100"]), ("cadvisor", "/metrics", ["cadvisor:8080"]), ("loki", "/metrics", ["loki:3100"]),
-             ("grafana", "/grafana/metrics", ["grafana:3000"]), ("api", "/metrics", ["api:8000"]),
+             ("api", "/metrics", ["api:8000"]),
              ("postgres", "/m", ["postgres-exporter:9"]), ("redis", "/m", ["redis-exporter:9"])],
         )
 

@@ -49,7 +49,7 @@ def panels():
                 query = target["expr"]
                 for variable, value in (("$__rate_interval", "5m"), ("$__interval", "1m"), ("$__range", "1h")):
                     query = query.replace(variable, value)
-                source = (target.get("datasource") or panel.get("datasource") or {}).get("type", "prometheus")
+                source = (target.get("datasource") or panel.get("datasource") or {}).get("uid")
                 if source == "loki":
                     now = time.time_ns()
                     answer = ask("loki", 3100, "/loki/api/v1/query_range", query=query, start=now - 3600 * 10**9, end=now, limit=10)

@@ -75,7 +75,7 @@ class Chatwoot(standin.Handler):
     def get(self):
         if on("FORCE_SSL") and self.headers.get("X-Forwarded-Proto") != "https":
             return self.redirect(f"https://{self.headers.get('Host')}{self.path}", 301)
-        if self.wants_websocket() and self.path == "/cable":
+        if self.wants_websocket() and self.path in ("/cable", "/ws"):
             return self.websocket()
         if self.path == "/health":
             return self.answer(200, {"status": "woot"})
