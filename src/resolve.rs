@@ -49,7 +49,7 @@ pub fn resolve(written: &Written, root: &Node, env: &dyn Fn(&str) -> Option<Stri
     let (monitoring, builtin) = monitoring::add(&mut compose, written, report).unzip();
     let services = compose.as_ref().map(|document| service::read(document, report)).unwrap_or_default();
     let mut secrets = secrets::resolve(&written.secrets, env, report);
-    if written.monitoring.0.is_some() {
+    if monitoring.is_some() {
         monitoring::add_secrets(&mut secrets);
     }
     let ca = certificates(written, root, report);

@@ -58,7 +58,8 @@ def secret_values():
         if name in PLAN.get("variables", {}):
             continue
         value = value.strip("\"'")
-        found.update((value, re.sub(r"\\(.)", r"\1", value)))
+        plain = re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), value)
+        found.update((value, *plain.splitlines()))
     try:
         found.update(v["value"] for v in json.loads(read(ETC + "/given.json", "{}")).values())
     except ValueError:

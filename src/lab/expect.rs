@@ -38,6 +38,8 @@ pub struct Expect {
     pub routes: Vec<PublicRoute>,
     /// How much is watched.
     pub monitoring: Option<Level>,
+    /// What Prometheus must ask: the services with metrics, and the monitoring's own.
+    pub metrics: Vec<String>,
     /// A service that has a route and metrics, to try alerts and logs on.
     pub public_service: Option<String>,
     /// The stack's services.
@@ -158,6 +160,17 @@ impl Expect {
                 })
                 .collect(),
             monitoring: profile.monitoring.as_ref().map(|monitoring| monitoring.level),
+            metrics: match &profile.monitoring {
+                None => Vec::new(),
+                Some(monitoring) => {
+                    let own: &[&str] = match monitoring.level {
+                        Level::Lite => &["prometheus", "alertmanager", "node"],
+                        Level::Full => &["prometheus", "alertmanager", "node", "cadvisor", "loki"],
+                    };
+                    let services = services().filter(|service| service.metrics.is_some()).map(|service| service.name.clone());
+                    own.iter().map(|name| (*name).to_string()).chain(services).collect()
+                }
+            },
             public_service: services()
                 .find(|service| !service.routes.is_empty() && service.metrics.is_some())
                 .map(|service| service.name.clone()),

@@ -88,6 +88,8 @@ text_kinds! {
     RoutePath("path") = route_path;
     /// A path asked over HTTP.
     HealthPath("path") = health_path;
+    /// A path of metrics.
+    MetricsPath("path") = metrics_path;
     /// A repository.
     GitUrl("git URL") = git_url;
     /// A branch or tag.
@@ -386,6 +388,14 @@ fn route_path(text: &str) -> Result<String, Wrong> {
         }
     }
     Ok(text.into())
+}
+
+fn metrics_path(text: &str) -> Result<String, Wrong> {
+    let taken = ["/", "/nginx-health", "/.julia-bootstrap.html"].contains(&text) || text.starts_with("/.well-known/");
+    if is_path(text, b"") && !text.ends_with('/') && !taken {
+        return Ok(text.into());
+    }
+    wrong("is not a path for metrics", "write it as `/metrics`")
 }
 
 fn health_path(text: &str) -> Result<String, Wrong> {

@@ -186,20 +186,53 @@ impl Value for Receivers {
         };
         for (key, value) in entries {
             let name = key.as_str().unwrap_or_default();
-            if !name.ends_with("_configs") || value.as_seq().is_none() {
+            let lists = value.as_seq().is_some_and(|items| items.iter().all(|item| item.as_map().is_some()));
+            if !name.ends_with("_configs") || !lists {
                 reader
                     .invalid(key.span, format!("`{}` is no list of receivers", super::reader::shown(name)))
                     .help("write as Alertmanager does: `email_configs: [{to: …}]`, `webhook_configs: [{url: …}]`");
                 return None;
             }
         }
-        Some(Self(node.clone()))
+        literals(node, reader).then(|| Self(node.clone()))
+    }
+}
+
+/// True for words by which settings that hold secrets are called.
+fn is_secret_word(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    ["password", "secret", "token", "credentials", "api_key", "routing_key", "service_key", "user_key", "api_url"]
+        .iter()
+        .any(|part| word.contains(part))
+        && !word.ends_with("_file")
+}
+
+/// Settings that hold secrets must name them: what stands here can be read by everybody on the machine.
+fn literals(node: &Node, reader: &mut Reader<'_>) -> bool {
+    match &node.kind {
+        // Each is looked at: all findings are told at once.
+        crate::yaml::Kind::Seq(items) => items.iter().filter(|item| !literals(item, reader)).count() == 0,
+        crate::yaml::Kind::Map(entries) => entries.iter().fold(true, |well, (key, value)| {
+            let literal = key.as_str().is_some_and(is_secret_word)
+                && value.as_str().is_some_and(|text| !(text.starts_with("${") && text.ends_with('}')));
+            if literal {
+                reader
+                    .invalid(value.span, "a secret is made or fetched, never written in the profile")
+                    .hide()
+                    .help("add it under `secrets`, and write `${NAME}` here");
+            }
+            literals(value, reader) && well && !literal
+        }),
+        crate::yaml::Kind::Scalar { .. } => true,
     }
 }
 
 /// Services that run elsewhere, each with what is known of it.
 #[derive(Clone, Debug)]
-pub struct External(pub Vec<(Spanned<String>, Vec<(String, String)>)>);
+pub struct External(pub Vec<(Spanned<String>, Variables)>);
+
+/// Names and values for `.env`.
+pub type Variables = Vec<(String, String)>;
 
 impl Value for External {
     fn type_name() -> String {
@@ -222,6 +255,13 @@ impl Value for External {
             for (key, value) in known {
                 let word = key.as_str().unwrap_or_default();
                 let name = format!("{}_{}", service.value.replace(['-', '.'], "_"), word).to_ascii_uppercase();
+                if is_secret_word(word) {
+                    reader
+                        .invalid(value.span, "a secret is made or fetched, never written in the profile")
+                        .hide()
+                        .help(format!("add `{name}` under `secrets`: `{{env: {name}}}`"));
+                    continue;
+                }
                 let text = reader.text(value, "text").map(str::to_owned);
                 match text.filter(|_| crate::dotenv::is_shell_name(&name)) {
                     Some(text) => pairs.push((name, text)),
@@ -369,7 +409,7 @@ section! {
         /// Port inside the container.
         port: required Port, "none: must be written", "8000";
         /// Path.
-        path: with HealthPath, "/metrics", "/metrics";
+        path: with MetricsPath, "/metrics", "/metrics";
         /// What they are of, for a dashboard of its own.
         dashboard: optional Dashboard, "the app's", "postgres";
     }

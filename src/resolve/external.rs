@@ -19,6 +19,21 @@ pub fn leave_out(document: &mut Node, external: &External, report: &mut Report) 
             };
             continue;
         }
+        for (_, service) in services.as_map().unwrap_or_default() {
+            for key in ["network_mode", "ipc", "pid"] {
+                if let Some(node) = service.get(key).filter(|node| node.as_str() == Some(&format!("service:{}", name.value))) {
+                    report
+                        .error(node.span, "external", format!("`{}` runs elsewhere, and shares nothing with this machine", name.value))
+                        .help("take this out, or run the service here");
+                }
+            }
+            for key in ["links", "volumes_from"] {
+                let items = service.get(key).and_then(Node::as_seq).unwrap_or_default();
+                for item in items.iter().filter(|item| item.as_str().is_some_and(|text| text.split(':').next() == Some(&name.value))) {
+                    report.error(item.span, "external", format!("`{}` runs elsewhere", name.value)).help("remove it");
+                }
+            }
+        }
         for (_, service) in services.as_map_mut().into_iter().flatten() {
             let emptied = match service.get_mut("depends_on").map(|node| &mut node.kind) {
                 Some(Kind::Seq(items)) => {

@@ -33,8 +33,13 @@ impl Published {
     /// The first host port that both want for themselves: of one protocol, on the same address or where one takes all.
     pub fn meets(&self, other: &Published) -> Option<u16> {
         let ((a, b), (c, d)) = (self.host?, other.host?);
-        let all = |address: Option<IpAddr>| address.is_none_or(|address| address.is_unspecified());
-        let same = self.address == other.address || all(self.address) || all(other.address);
+        // No address is every address; an unspecified one is every address of its own family.
+        let takes = |one: Option<IpAddr>, other: Option<IpAddr>| match (one, other) {
+            (None, _) => true,
+            (Some(one), Some(other)) => one == other || (one.is_unspecified() && one.is_ipv4() == other.is_ipv4()),
+            (Some(_), None) => false,
+        };
+        let same = takes(self.address, other.address) || takes(other.address, self.address);
         (self.protocol == other.protocol && same && a.max(c) <= b.min(d)).then(|| a.max(c))
     }
 

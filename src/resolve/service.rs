@@ -1,7 +1,7 @@
 //! Services: what `x-bootstrap` says, and what the machine needs to know of the rest.
 
 use crate::profile::model::{GitRef, GitSource, Metrics, PortRule};
-use crate::profile::reader::{Reader, Spanned, Value, nearest, shown};
+use crate::profile::reader::{Reader, Spanned, Value, shown};
 use crate::profile::text::HealthPath;
 use crate::profile::written::{Extension, RouteWritten, SourceWritten};
 use crate::report::{Report, Span};
@@ -131,7 +131,7 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
 fn misspelt(node: &Node, report: &mut Report) {
     for (key, _) in node.as_map().unwrap_or_default() {
         let Some(name) = key.as_str().filter(|name| name.to_ascii_lowercase().starts_with(['x', '_'])) else { continue };
-        if name != "x-bootstrap" && nearest(name, ["x-bootstrap"].into_iter()).is_some() {
+        if name != "x-bootstrap" && strsim::damerau_levenshtein(&name.to_lowercase(), "x-bootstrap") <= 2 {
             report
                 .error(key.span, "unknown-field", format!("`{}` means nothing here", shown(name)))
                 .help("did you mean `x-bootstrap`?");

@@ -64,7 +64,7 @@ fn no_domain(resolved: &Resolved, root: &Node) -> bool {
 
 fn routes(resolved: &Resolved, root: &Node, report: &mut Report) {
     let profile = &resolved.profile;
-    let mut seen: BTreeMap<(Option<&str>, &str), &str> = BTreeMap::new();
+    let mut seen: BTreeMap<(Option<&str>, &str), (&str, crate::report::Span)> = BTreeMap::new();
     for (service, span, route) in &resolved.routes {
         if no_domain(resolved, root) {
             report
@@ -86,7 +86,12 @@ fn routes(resolved: &Resolved, root: &Node, report: &mut Report) {
             }
             private_name(resolved, host, *span, report);
         }
-        if let Some(other) = seen.insert((route.host.as_deref(), &route.path), service) {
+        if let Some((other, there)) = seen.insert((route.host.as_deref(), &route.path), (service, *span)) {
+            if Some(span.source) == resolved.builtin {
+                let message = format!("the path `{}` belongs to the monitoring", route.path);
+                report.error(there, "route-conflict", message).help("choose another path, or write `monitoring: none`");
+                continue;
+            }
             let place = format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path);
             let message = format!("the path `{place}` leads to `{other}` already");
             report.error(*span, "route-conflict", message).help("give each path once for each host");

@@ -138,7 +138,35 @@ fn secret_exists(root: &Node, name: &str, span: Span, report: &mut Report) {
     }
 }
 
+/// Every `${NAME}` in Alertmanager's words is a secret that others gave.
+fn filled_in(node: &Node, resolved: &Resolved, root: &Node, report: &mut Report) {
+    match &node.kind {
+        crate::yaml::Kind::Seq(items) => items.iter().for_each(|item| filled_in(item, resolved, root, report)),
+        crate::yaml::Kind::Map(entries) => entries.iter().for_each(|(_, value)| filled_in(value, resolved, root, report)),
+        crate::yaml::Kind::Scalar { text, .. } => {
+            for name in text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)) {
+                secret_exists(root, name, node.span, report);
+                if is_generated(resolved, name) {
+                    let message = format!("`{name}` is made on the machine, and nobody else can know it");
+                    report.warning(node.span, "generated", message).help("write the secret as `{env: …}` or `{file: …}`");
+                }
+            }
+        }
+    }
+}
+
 fn alerts(resolved: &Resolved, root: &Node, report: &mut Report) {
+    let wanted = root.get("monitoring").filter(|node| !node.is_null() && node.as_str() != Some("none"));
+    if let (Some(wanted), None, None) = (wanted, &resolved.profile.monitoring, &resolved.compose) {
+        report
+            .warning(wanted.span, "unused", "monitoring runs beside a stack, and there is none")
+            .help("add `services` or `compose`, or write `monitoring: none`");
+    }
+    for (name, _) in &resolved.profile.variables {
+        if let Some((key, _)) = root.get("secrets").and_then(|secrets| secrets.entry(name)) {
+            report.warning(key.span, "duplicate", format!("`{name}` is known without this secret, which wins")).help("rename the secret");
+        }
+    }
     let Some((place, alerts)) = root.entry("alerts").filter(|(_, alerts)| !alerts.is_null()) else {
         if resolved.profile.monitoring.is_some() {
             report
@@ -152,10 +180,18 @@ fn alerts(resolved: &Resolved, root: &Node, report: &mut Report) {
         let help = if stack { "add `monitoring: full` or `lite`" } else { "monitoring runs beside a stack: add `services`" };
         report.warning(place.span, "unused", "without monitoring there are no alerts").help(help);
     }
+    if let Some(receivers) = alerts.get("receivers") {
+        filled_in(receivers, resolved, root, report);
+    }
     for key in ["slack", "heartbeat"] {
         let Some(node) = alerts.get(key).filter(|node| !node.is_null()) else { continue };
         let name = node.as_str().unwrap_or_default();
         secret_exists(root, name, node.span, report);
+        let place = resolved.profile.secrets.iter().find(|secret| secret.name == name).map(|secret| &secret.place);
+        if matches!(place, Some(SecretPlace::Credential(_))) {
+            let message = format!("`{name}` is a file, and this must be a variable that Compose can fill in");
+            report.error(node.span, "alert-secret", message).help("take `as: credential` out");
+        }
         if is_generated(resolved, name) {
             let message = format!("`{name}` is made on the machine, and this must be an address that others gave");
             report.error(node.span, "generated", message).help("write the secret as `{env: …}` or `{file: …}`");

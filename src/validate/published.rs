@@ -7,7 +7,7 @@ use crate::resolve::{Extended, Published, Resolved, published};
 use crate::yaml::Node;
 
 pub(super) fn check(resolved: &Resolved, report: &mut Report) {
-    let mut owners: Vec<(Published, &str)> = Vec::new();
+    let mut owners: Vec<(Published, &str, crate::report::Span)> = Vec::new();
     for service in &resolved.services {
         if let Some(ports) = service.node.get("ports").filter(|ports| !ports.is_null())
             && ports.as_seq().is_none()
@@ -78,7 +78,7 @@ fn public(service: &Extended, entry: &Published, span: crate::report::Span, repo
 
 fn conflict<'r>(
     resolved: &Resolved,
-    owners: &mut Vec<(Published, &'r str)>,
+    owners: &mut Vec<(Published, &'r str, crate::report::Span)>,
     service: &'r Extended,
     entry: Published,
     span: crate::report::Span,
@@ -94,10 +94,15 @@ fn conflict<'r>(
             .help("lead a route to the service instead");
         return;
     }
-    if let Some((port, other)) = owners.iter().find_map(|(other, name)| Some((other.meets(&entry)?, *name))) {
+    let met = owners.iter().find_map(|(other, name, span)| Some((other.meets(&entry)?, *name, *span)));
+    if let Some((port, _, there)) = met.filter(|_| Some(span.source) == resolved.builtin) {
+        report
+            .error(there, "port-conflict", format!("port {port} belongs to the monitoring"))
+            .help("choose another port, or write `monitoring: none`");
+    } else if let Some((port, other, _)) = met {
         report
             .error(span, "port-conflict", format!("port {port} is published by `{other}` already"))
             .help("publish it once");
     }
-    owners.push((entry, &service.name));
+    owners.push((entry, &service.name, span));
 }

@@ -27,6 +27,10 @@ pub(super) fn check(resolved: &Resolved, document: &Node, report: &mut Report) {
         image(service, report);
         let job = resolved.services.iter().any(|other| other.waits_for_end_of(&service.name));
         habits(service, job, report);
+        if service.is_optional() && !(service.routes.is_empty() && service.metrics.is_none()) {
+            let message = format!("`{}` is started only for a Compose profile of its own, which the machine never names", service.name);
+            report.error(service.span, "optional-service", message).help("take `profiles` out, or its routes and metrics");
+        }
         mounts(service, document, resolved.builtin, report);
         references(service, document, &names, report);
     }

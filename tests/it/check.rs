@@ -172,6 +172,23 @@ rejects! {
     no_services: said("services: {}") =>
         "5:11 error[no-services] there is no service in `services`, so there is nothing to start | add one, or take the stack out of the profile";
     a_job_needs_no_restart: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}, depends_on: {j: {condition: service_completed_successfully}}}\n  j: {image: \"x:1\"}") => "";
+    receivers_without_a_secret: Test::service("x-bootstrap: {metrics: {port: 1}}").set("monitoring=lite").set("alerts.receivers={webhook_configs: [{url: \"${NOPE}\"}]}").findings() =>
+        "1:43 error[no-secret] this must be the name of a secret, and there is none of this name | write a name, and add it under `secrets`: `{env: VARIABLE}` or `{file: PATH}`";
+    receivers_that_are_none: Test::service("x-bootstrap: {metrics: {port: 1}}").set("monitoring=lite").set("alerts.receivers={email_configs: [a@b.dev]}").findings() =>
+        "1:19 error[invalid-value] `email_configs` is no list of receivers | write as Alertmanager does: `email_configs: [{to: …}]`, `webhook_configs: [{url: …}]`";
+    a_password_in_alerts: Test::service("x-bootstrap: {metrics: {port: 1}}").set("monitoring=lite").set("alerts.receivers={email_configs: [{to: a, auth_password: hunter2}]}").findings().lines().next().unwrap_or_default() =>
+        "1:58 error[invalid-value] a secret is made or fetched, never written in the profile | add it under `secrets`, and write `${NAME}` here";
+    a_password_of_what_runs_elsewhere: Test::service("").set("external={a: {host: h, password: hunter2}}").findings().lines().next_back().unwrap_or_default() =>
+        "1:34 error[invalid-value] a secret is made or fetched, never written in the profile | add `A_PASSWORD` under `secrets`: `{env: A_PASSWORD}`";
+    metrics_that_everybody_would_see: service("x-bootstrap: {metrics: {port: 1, path: \"/metrics?a=1\"}}") =>
+        "11:44 error[invalid-value] `/metrics?a=1` is not a path for metrics | write it as `/metrics`";
+    optional_with_a_route: service("profiles: [debug]\nx-bootstrap: {route: {port: 1}}").lines().next().unwrap_or_default() =>
+        "7:3 error[optional-service] `a` is started only for a Compose profile of its own, which the machine never names | take `profiles` out, or its routes and metrics";
+    the_port_of_the_dashboards: Test::service("ports: [\"127.0.0.1:3001:80\"]").set("monitoring=lite").set("alerts={}").findings() =>
+        "11:13 error[port-conflict] port 3001 belongs to the monitoring | choose another port, or write `monitoring: none`";
+    monitoring_of_nothing: said("monitoring: full").lines().next().unwrap_or_default() =>
+        "5:13 warning[unused] monitoring runs beside a stack, and there is none | add `services` or `compose`, or write `monitoring: none`";
+    published_on_both_families: service("ports: [\"0.0.0.0:8883:8883\", \"[::]:8883:8883\"]\nx-bootstrap: {public_ports: [\"8883/tcp\"]}") => "";
     unknown_dependency: service("depends_on: {b: {condition: service_healthy}}") =>
         "11:18 error[no-service] there is no service `b` | did you mean `a`?";
     privileged: service("privileged: true\nnetwork_mode: host") =>

@@ -17,8 +17,6 @@ const ALERT: Duration = Duration::from_secs(300);
 /// Panels that have nothing to show on a machine on which nothing ever happened, by a word of their title, with the reason.
 const QUIET: &[(&str, &str)] = &[
     ("backup", "no backup was made yet"),
-    ("firing", "no alert fires but the watchdog"),
-    ("error", "no request failed"),
 ];
 
 fn watched(context: &Context) -> std::result::Result<Level, Outcome> {
@@ -50,11 +48,13 @@ pub fn targets(context: &mut Context) -> Result<Outcome> {
     if let Err(skipped) = watched(context) {
         return Ok(skipped);
     }
+    let wanted = context.expect.metrics.clone();
     settled(context, "targets", |rows| {
         let down = rows.iter().filter(|row| row[2] != "up");
         let wrong: Vec<String> = down.map(|row| format!("{} at {} is {}: {}", text(row, 0), text(row, 1), text(row, 2), text(row, 3))).collect();
         let names: Vec<&str> = rows.iter().map(|row| text(row, 0)).collect();
-        if rows.is_empty() { (vec!["there are no targets".to_string()], String::new()) } else { (wrong, names.join(", ")) }
+        let missing = wanted.iter().filter(|name| !names.contains(&name.as_str())).map(|name| format!("{name} is no target"));
+        (wrong.into_iter().chain(missing).collect(), names.join(", "))
     })
 }
 
