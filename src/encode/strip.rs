@@ -9,18 +9,27 @@ pub fn strip(file: &File) -> Cow<'_, str> {
         return Cow::Borrowed(&file.content);
     }
     let python = file.path.ends_with(".py") || file.content.starts_with("#!/usr/bin/python3");
-    let lines = file.content.lines().enumerate().filter(|(number, line)| {
-        let line = line.trim_start();
-        let shebang = *number == 0 && line.starts_with("#!");
-        shebang || !(line.is_empty() || line.starts_with('#') || line.starts_with("// "))
-    });
-    let shallow = |line: &str| {
-        let text = line.trim_start_matches(' ');
-        let depth = line.len() - text.len();
-        // One space a level means the same to Python; what is not a whole level stays.
-        if python { format!("{}{text}\n", " ".repeat(depth / 4 + depth % 4)) } else { format!("{line}\n") }
-    };
-    Cow::Owned(lines.map(|(_, line)| shallow(line)).collect())
+    let mut out = String::with_capacity(file.content.len());
+    let mut quoted = false;
+    for (number, line) in file.content.lines().enumerate() {
+        let (inside, text) = (quoted, line.trim_start());
+        // What stands in a text of several lines is none of Python's.
+        quoted ^= python && line.matches("\"\"\"").count() % 2 == 1;
+        let shebang = number == 0 && line.starts_with("#!");
+        if !inside && !shebang && (text.is_empty() || text.starts_with('#') || text.starts_with("// ")) {
+            continue;
+        }
+        let depth = line.len() - line.trim_start_matches(' ').len();
+        if python && !inside {
+            // One space a level means the same to Python; what is not a whole level stays.
+            out.extend(std::iter::repeat_n(' ', depth / 4 + depth % 4));
+            out.push_str(&line[depth..]);
+        } else {
+            out.push_str(line);
+        }
+        out.push('\n');
+    }
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
@@ -40,6 +49,8 @@ mod tests {
         file.path = "/x.py".into();
         file.content = "if a:\n    # why\n    if b:\n        c(d,\n          e)\n".into();
         assert_eq!(strip(&file), "if a:\n if b:\n  c(d,\n    e)\n");
+        file.content = "X = \"\"\"a:\n    b\n\n# c\n\"\"\"\nif a:\n    d()\n".into();
+        assert_eq!(strip(&file), "X = \"\"\"a:\n    b\n\n# c\n\"\"\"\nif a:\n d()\n");
         file.strip = false;
         assert_eq!(strip(&file), file.content);
     }
