@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 /// Print the user-data of a profile.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  julia-bootstrap render minimal > user-data\n  julia-bootstrap render my.yaml --format bundle -o out/\n  julia-bootstrap render my.yaml --set host.hostname=web1 --size")]
+#[command(after_help = "Examples:\n  julia-bootstrap render minimal -o user-data\n  julia-bootstrap render my.yaml --format bundle -o out/\n  julia-bootstrap render my.yaml --set host.hostname=web1 --size")]
 pub struct Render {
     #[command(flatten)]
     source: Source,

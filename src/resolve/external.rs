@@ -5,6 +5,33 @@ use crate::profile::written::External;
 use crate::report::Report;
 use crate::yaml::{Kind, Node};
 
+/// Texts that still name the service as a host.
+fn asks(node: &Node, name: &str, report: &mut Report) {
+    match &node.kind {
+        Kind::Seq(items) => items.iter().for_each(|item| asks(item, name, report)),
+        Kind::Map(entries) => {
+            for (key, value) in entries {
+                if !matches!(key.as_str(), Some("depends_on" | "labels" | "container_name" | "image")) {
+                    asks(value, name, report);
+                }
+            }
+        }
+        Kind::Scalar { text, .. } => {
+            let host = |before: &str| {
+                text.match_indices(&format!("{before}{name}")).any(|(at, part)| {
+                    text[at + part.len()..].chars().next().is_none_or(|next| matches!(next, ':' | '/'))
+                })
+            };
+            if text == name || host("@") || host("://") {
+                let variable = format!("{}_HOST", name.replace(['-', '.'], "_").to_ascii_uppercase());
+                report
+                    .warning(node.span, "external", format!("this still asks for `{}`, which runs elsewhere", shown(name)))
+                    .help(format!("write `${{{variable}}}` instead of the name"));
+            }
+        }
+    }
+}
+
 /// Takes the services that run elsewhere out of a Compose document.
 pub fn leave_out(document: &mut Node, external: &External, report: &mut Report) {
     let Some(services) = document.get_mut("services") else { return };
@@ -34,6 +61,7 @@ pub fn leave_out(document: &mut Node, external: &External, report: &mut Report) 
                 }
             }
         }
+        asks(services, &name.value, report);
         for (_, service) in services.as_map_mut().into_iter().flatten() {
             let emptied = match service.get_mut("depends_on").map(|node| &mut node.kind) {
                 Some(Kind::Seq(items)) => {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 pub(super) fn check(resolved: &Resolved, root: &Node, report: &mut Report) {
     domains(resolved, root, report);
     routes(resolved, root, report);
+    unrouted(resolved, root, report);
 }
 
 fn domains(resolved: &Resolved, root: &Node, report: &mut Report) {
@@ -54,6 +55,16 @@ fn private_name(resolved: &Resolved, domain: &str, span: crate::report::Span, re
         report
             .warning(span, "private-domain", format!("Let's Encrypt issues no certificate for `.{last}` names"))
             .help("write a public domain, `tls.acme: false`, or your own `tls.directory`");
+    }
+}
+
+/// A domain that leads to nothing.
+fn unrouted(resolved: &Resolved, root: &Node, report: &mut Report) {
+    let own = resolved.routes.iter().any(|(_, span, _)| Some(span.source) != resolved.builtin);
+    if resolved.profile.domain.is_some() && resolved.compose.is_some() && !own && !report.has_errors() {
+        report
+            .warning(at(root, &["domain"]), "no-route", "nothing leads from the domain to a service")
+            .help("add `x-bootstrap: {route: {port: 8080}}` to the service, with the port it listens on");
     }
 }
 

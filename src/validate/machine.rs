@@ -3,7 +3,7 @@
 use super::{at, is_example};
 use crate::profile::model::{DockerSource, Protocol, SecretPlace, SecretValue};
 use crate::profile::reader::{nearest, shown};
-use crate::report::{Report, Span};
+use crate::report::{Report, Severity, Span};
 use crate::resolve::Resolved;
 use crate::yaml::Node;
 
@@ -220,20 +220,25 @@ fn secrets(resolved: &Resolved, root: &Node, report: &mut Report) {
     for secret in &resolved.profile.secrets {
         let span = root.get("secrets").and_then(|secrets| secrets.entry(&secret.name)).map(|(key, _)| key.span);
         let name = &secret.name;
-        if matches!(secret.value, SecretValue::Given(_)) {
-            let message = format!(
-                "`{name}` is embedded in user-data, which the provider keeps and the machine's metadata service shows"
-            );
-            report
-                .warning(span, "embedded-secret", message)
-                .help("use `generate` where the machine may choose the value; rotate this one if it is ever exposed");
-        }
         let login = resolved.profile.docker.logins.iter().any(|login| login.password == *name);
         let keys = resolved.services.iter().filter_map(|service| service.source.as_ref()?.value.deploy_key.as_ref());
         let monitoring = resolved.profile.monitoring.as_ref();
         let receivers = monitoring.and_then(|m| m.receivers.as_ref()).map(crate::yaml::emit).unwrap_or_default();
         let alert = monitoring.is_some_and(|m| [&m.slack, &m.heartbeat].contains(&&Some(name.clone()))) || receivers.contains(name.as_str());
-        let needed = alert || login || whole_file || keys.into_iter().any(|key| key == name);
+        let given = alert || login || keys.into_iter().any(|key| key == name);
+        let needed = given || whole_file;
+        if matches!(secret.value, SecretValue::Given(_)) {
+            let message = format!(
+                "`{name}` is embedded in user-data, which the provider keeps and the machine's metadata service shows"
+            );
+            // What others gave cannot be made on the machine: that is then nothing to mend.
+            let (severity, help) = if given {
+                (Severity::Note, "rotate it if it is ever exposed")
+            } else {
+                (Severity::Warning, "use `generate` where the machine may choose the value; rotate this one if it is ever exposed")
+            };
+            report.push(severity, span, "embedded-secret", message).help(help);
+        }
         let unread = resolved.compose.is_none() && ["compose", "services"].iter().any(|key| root.get(key).is_some_and(|n| !n.is_null()));
         if !unread && !needed && !text.contains(name.as_str()) && secret.place == SecretPlace::Env {
             report

@@ -108,7 +108,9 @@ fn image(service: &Extended, report: &mut Report) {
     if let Some(build) = service.node.get("build").filter(|build| !build.is_null() && service.source.is_none()) {
         let context = build.as_str().or_else(|| build.get("context").and_then(Node::as_str)).unwrap_or(".");
         if is_relative(context) && !context.contains("://") {
-            relative(build.span, report);
+            report
+                .error(build.span, "relative-path", "nothing puts this folder on the machine, so there is nothing to build")
+                .help("let the machine fetch it: `x-bootstrap: {source: {git: …, branch: main}}`, or name an image");
         }
     }
 }
@@ -183,7 +185,9 @@ fn mounts(service: &Extended, document: &Node, builtin: Option<SourceId>, report
         }
     }
     for span in service.node.get("env_file").map(file_references).unwrap_or_default() {
-        relative(span, report);
+        report
+            .error(span, "relative-path", "nothing puts this file on the machine, and Compose starts nothing without it")
+            .help("write the values under `environment`, and those that are secret under `secrets`");
     }
     if let Some((key, _)) = service.node.entry("secrets")
         && document.get("secrets").is_none()
@@ -234,6 +238,19 @@ fn references(service: &Extended, document: &Node, names: &[&str], report: &mut 
             match nearest(other, names.iter().copied()) {
                 Some(near) => finding.help(format!("did you mean `{near}`?")),
                 None => finding.help(format!("the services are {}", names.join(", "))),
+            };
+        }
+    }
+    for (other, condition) in service.node.get("depends_on").and_then(Node::as_map).unwrap_or_default() {
+        let known = ["service_started", "service_healthy", "service_completed_successfully"];
+        let Some(node) = condition.get("condition").filter(|node| !node.is_null()) else { continue };
+        let name = node.as_str().unwrap_or_default();
+        if !known.contains(&name) {
+            let message = format!("`{}` is no condition to wait for `{}` by", shown(name), other.as_str().unwrap_or_default());
+            let finding = report.error(node.span, "depends-on", message);
+            match nearest(name, known.into_iter()).or(name.contains("complete").then_some(known[2])) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding.help(format!("write one of {}", known.join(", "))),
             };
         }
     }

@@ -102,7 +102,7 @@ rejects! {
     deploy_key_in_env: Test::service("x-bootstrap: {source: {git: \"git@g.dev:me/a.git\", tag: v1, deploy_key: KEY}}\nbuild: .")
         .set("secrets={KEY: {env: K}}").env("K", PEM).findings() =>
         "11:76 error[deploy-key] the deploy key `KEY` would lie in `.env`, and ssh reads keys from files | write `as: credential` beside the secret's `env` or `file`\n\
-         1:10 warning[embedded-secret] `KEY` is embedded in user-data, which the provider keeps and the machine's metadata service shows | use `generate` where the machine may choose the value; rotate this one if it is ever exposed";
+         1:10 note[embedded-secret] `KEY` is embedded in user-data, which the provider keeps and the machine's metadata service shows | rotate it if it is ever exposed";
     deploy_key_made_here: deploy_key("{generate: 32, as: credential}", "") =>
         "11:76 error[deploy-key] `KEY` is made on the machine from letters and digits, which is no SSH key | write the secret as `{file: …, as: credential}`";
     deploy_key_without_its_end: deploy_key("{env: K, as: credential}", PEM.trim_end()).lines().next().unwrap_or_default() =>
@@ -189,6 +189,16 @@ rejects! {
     monitoring_of_nothing: said("monitoring: full").lines().next().unwrap_or_default() =>
         "5:13 warning[unused] monitoring runs beside a stack, and there is none | add `services` or `compose`, or write `monitoring: none`";
     published_on_both_families: service("ports: [\"0.0.0.0:8883:8883\", \"[::]:8883:8883\"]\nx-bootstrap: {public_ports: [\"8883/tcp\"]}") => "";
+    unknown_condition: service("depends_on: {a: {condition: service_completed}}") =>
+        "11:33 error[depends-on] `service_completed` is no condition to wait for `a` by | did you mean `service_completed_successfully`?";
+    a_domain_that_leads_nowhere: said("domain: t.dev\nservices:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}}") =>
+        "5:9 warning[no-route] nothing leads from the domain to a service | add `x-bootstrap: {route: {port: 8080}}` to the service, with the port it listens on";
+    who_asks_for_what_runs_elsewhere: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}, environment: {U: \"p://u@db:5432/x\", H: db, V: \"p://dbx/\"}}\n  db: {image: \"x:1\"}\nexternal: {db: {host: h}}") =>
+        "6:79 warning[external] this still asks for `db`, which runs elsewhere | write `${DB_HOST}` instead of the name\n\
+         6:101 warning[external] this still asks for `db`, which runs elsewhere | write `${DB_HOST}` instead of the name";
+    what_compose_cannot_find: service("env_file: app.env\nbuild: .\nx-bootstrap: {route: {port: 1}}") =>
+        "11:15 error[relative-path] nothing puts this file on the machine, and Compose starts nothing without it | write the values under `environment`, and those that are secret under `secrets`\n\
+         12:12 error[relative-path] nothing puts this folder on the machine, so there is nothing to build | let the machine fetch it: `x-bootstrap: {source: {git: …, branch: main}}`, or name an image";
     unknown_dependency: service("depends_on: {b: {condition: service_healthy}}") =>
         "11:18 error[no-service] there is no service `b` | did you mean `a`?";
     privileged: service("privileged: true\nnetwork_mode: host") =>

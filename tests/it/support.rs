@@ -42,7 +42,10 @@ impl Test {
         let service =
             "domain: t.dev\nservices:\n  a:\n    image: x:1\n    restart: always\n    healthcheck: {test: \"true\"}\n";
         let more: String = more.lines().map(|line| format!("    {line}\n")).collect();
-        Self::new(&format!("{service}{more}"))
+        // The domain leads somewhere: to a service that no test is about.
+        let other = "  z: {image: \"x:1\", restart: always, healthcheck: {test: x}, x-bootstrap: {route: {path: /z/, port: 9}}}\n";
+        let more = if more.is_empty() || more.ends_with('\n') { more } else { more + "\n" };
+        Self::new(&format!("{service}{more}{other}"))
     }
 
     /// Adds a file beside the profile.
