@@ -11,7 +11,8 @@ fn asks(node: &Node, name: &str, report: &mut Report) {
         Kind::Seq(items) => items.iter().for_each(|item| asks(item, name, report)),
         Kind::Map(entries) => {
             for (key, value) in entries {
-                if !matches!(key.as_str(), Some("depends_on" | "labels" | "container_name" | "image")) {
+                let key = key.as_str().unwrap_or_default();
+                if !key.starts_with("x-") && !matches!(key, "depends_on" | "labels" | "container_name" | "image") {
                     asks(value, name, report);
                 }
             }
