@@ -5,26 +5,25 @@ use liblzma::stream::{LzmaOptions, MatchFinder, Mode, Stream};
 use liblzma::write::XzEncoder;
 use std::io::Write;
 
-/// Window: more than a payload ever has, and small enough for the smallest machine.
-const DICTIONARY_BYTES: u32 = 1 << 20;
+/// Smallest and largest window: a payload fits into it whole, and the smallest machine has room for it.
+const WINDOW: std::ops::RangeInclusive<usize> = 4096..=1 << 20;
 
 /// Compresses `data`. Literal and position bits suit text: no alignment, much context.
 pub fn compress(data: &[u8]) -> Result<Vec<u8>> {
-    let attempt = |literal_context| -> Result<Vec<u8>> {
-        let mut options = LzmaOptions::new_preset(9).context("preparing LZMA")?;
-        options
-            .dict_size(DICTIONARY_BYTES)
-            .literal_context_bits(literal_context)
-            .literal_position_bits(0)
-            .position_bits(0)
-            .mode(Mode::Normal)
-            .nice_len(273)
-            .match_finder(MatchFinder::BinaryTree4)
-            .depth(512);
-        let stream = Stream::new_lzma_encoder(&options).context("preparing LZMA")?;
-        let mut encoder = XzEncoder::new_stream(Vec::new(), stream);
-        encoder.write_all(data).context("compressing")?;
-        encoder.finish().context("compressing")
-    };
-    attempt(3)
+    // A larger one would take time to make ready, and gain nothing.
+    let window = data.len().next_power_of_two().clamp(*WINDOW.start(), *WINDOW.end()) as u32;
+    let mut options = LzmaOptions::new_preset(9).context("preparing LZMA")?;
+    options
+        .dict_size(window)
+        .literal_context_bits(3)
+        .literal_position_bits(0)
+        .position_bits(0)
+        .mode(Mode::Normal)
+        .nice_len(273)
+        .match_finder(MatchFinder::BinaryTree4)
+        .depth(512);
+    let stream = Stream::new_lzma_encoder(&options).context("preparing LZMA")?;
+    let mut encoder = XzEncoder::new_stream(Vec::new(), stream);
+    encoder.write_all(data).context("compressing")?;
+    encoder.finish().context("compressing")
 }
