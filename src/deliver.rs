@@ -9,7 +9,7 @@ pub use iso::{iso, image};
 use anyhow::{Context, Result};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes `bytes` to `path` with `mode`; a reader sees the old file or the whole new one. A link is followed; a device or
 /// a pipe is written to as it is.
@@ -19,7 +19,7 @@ pub fn file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         let mut there = std::fs::OpenOptions::new().write(true).open(path).with_context(doing)?;
         return there.write_all(bytes).with_context(doing);
     }
-    let target = if path.is_symlink() { path.canonicalize().with_context(doing)? } else { path.to_owned() };
+    let target = followed(path).with_context(doing)?;
     let path = target.as_path();
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -32,6 +32,11 @@ pub fn file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     new.as_file().sync_all().with_context(doing)?;
     new.persist(path).with_context(doing)?;
     Ok(())
+}
+
+/// Where a link leads; any other path as it is.
+fn followed(path: &Path) -> std::io::Result<PathBuf> {
+    if path.is_symlink() { path.canonicalize() } else { Ok(path.to_owned()) }
 }
 
 /// Writes `bytes` to standard output. A reader that went away is no error of ours.

@@ -229,11 +229,6 @@ impl Report {
         self.count(Severity::Error) > 0
     }
 
-    /// True when somebody should look at something.
-    pub fn has_warnings(&self) -> bool {
-        self.count(Severity::Warning) > 0
-    }
-
     /// Turns warnings into errors, as `--strict` asks.
     pub fn make_strict(&mut self) {
         for finding in &mut self.findings {

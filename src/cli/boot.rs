@@ -18,6 +18,7 @@ use crate::lab::run::{Options, Run};
 use crate::lab::ssh::{Key, Ssh};
 use crate::lab::{Seed, image, interrupt, overrides, random};
 use crate::plan;
+use crate::profile::model::Profile;
 
 /// Boot the machine of a profile and run the acceptance checks against it.
 ///
@@ -102,14 +103,14 @@ impl Boot {
         let mut key = Key::generate()?;
         let mut source = self.source.clone();
         let plain = crate::load::load(&source.input(), &|name| std::env::var(name).ok(), &mut crate::report::Report::default());
-        let watched = plain.is_some_and(|profile| profile.monitoring.is_some());
+        let watched = plain.as_ref().is_some_and(|profile| profile.monitoring.is_some());
         let sets = overrides::of(lab.as_ref(), key.public(), watched)?;
         source.sets.extend(sets.iter().map(overrides::Override::set));
         let Some(profile) = load_profile(&source.input(), verbosity) else { return Ok(ExitCode::from(BAD_INPUT)) };
         let plan = plan::plan(&profile)?;
         let encoded = Format::Packed.encode(&plan)?;
         if !quiet {
-            self.tell_differences(&sets, &plan);
+            tell_differences(&sets, plain.as_ref(), &plan);
         }
         let seed = Seed {
             user_data: encoded.user_data.clone().into_bytes(),
@@ -148,22 +149,6 @@ impl Boot {
         Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// What is booted differs from what `render` prints: in what, and in which files.
-    fn tell_differences(&self, sets: &[overrides::Override], booted: &plan::Plan) {
-        crate::tell!("booting what `render` prints, except for:");
-        for one in sets {
-            crate::tell!("  {one}");
-        }
-        let mut report = crate::report::Report::default();
-        let plain = crate::load::load(&self.source.input(), &|name| std::env::var(name).ok(), &mut report);
-        let Some(plain) = plain.and_then(|profile| plan::plan(&profile).ok()) else {
-            return;
-        };
-        let differs = |file: &&plan::File| !plain.files.iter().any(|other| other.path == file.path && other.content == file.content);
-        let paths: Vec<&str> = booted.files.iter().filter(differs).map(|file| file.path.as_str()).collect();
-        crate::tell!("  files that differ: {}", paths.join(", "));
-    }
-
     fn image(&self, lab: Option<&Facility>, distribution: &str, quiet: bool) -> Result<PathBuf> {
         if let Some(image) = &self.image {
             return image::obtain(image, self.checksum.as_deref(), &image::cache_folder(), quiet);
@@ -172,6 +157,20 @@ impl Boot {
             format!("there is no {distribution} image for the {} engine: name one with --image PATH|URL", self.engine.name())
         })
     }
+}
+
+/// What is booted differs from what `render` prints: in what, and in which files.
+fn tell_differences(sets: &[overrides::Override], plain: Option<&Profile>, booted: &plan::Plan) {
+    crate::tell!("booting what `render` prints, except for:");
+    for one in sets {
+        crate::tell!("  {one}");
+    }
+    let Some(plain) = plain.and_then(|profile| plan::plan(profile).ok()) else {
+        return;
+    };
+    let differs = |file: &&plan::File| !plain.files.iter().any(|other| other.path == file.path && other.content == file.content);
+    let paths: Vec<&str> = booted.files.iter().filter(differs).map(|file| file.path.as_str()).collect();
+    crate::tell!("  files that differ: {}", paths.join(", "));
 }
 
 /// Reads `90s`, `15m`, `1h` or a bare number of seconds.

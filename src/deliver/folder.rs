@@ -34,7 +34,7 @@ pub fn folder(path: &Path, files: &[(String, u32, String)]) -> Result<()> {
     if occupied && !is_ours(path) {
         bail!("{} is there already and holds something else: name a new folder", path.display());
     }
-    let target = if path.is_symlink() { path.canonicalize().with_context(doing)? } else { path.to_owned() };
+    let target = super::followed(path).with_context(doing)?;
     let path = target.as_path();
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

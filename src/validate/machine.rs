@@ -217,13 +217,13 @@ fn ports(resolved: &Resolved, root: &Node, report: &mut Report) {
 fn secrets(resolved: &Resolved, root: &Node, report: &mut Report) {
     let text = resolved.compose.as_ref().map(crate::yaml::emit).unwrap_or_default();
     let whole_file = text.contains("env_file");
+    let monitoring = resolved.profile.monitoring.as_ref();
+    let receivers = monitoring.and_then(|m| m.receivers.as_ref()).map(crate::yaml::emit).unwrap_or_default();
     for secret in &resolved.profile.secrets {
         let span = root.get("secrets").and_then(|secrets| secrets.entry(&secret.name)).map(|(key, _)| key.span);
         let name = &secret.name;
         let login = resolved.profile.docker.logins.iter().any(|login| login.password == *name);
         let keys = resolved.services.iter().filter_map(|service| service.source.as_ref()?.value.deploy_key.as_ref());
-        let monitoring = resolved.profile.monitoring.as_ref();
-        let receivers = monitoring.and_then(|m| m.receivers.as_ref()).map(crate::yaml::emit).unwrap_or_default();
         let alert = monitoring.is_some_and(|m| [&m.slack, &m.heartbeat].contains(&&Some(name.clone()))) || receivers.contains(name.as_str());
         let given = alert || login || keys.into_iter().any(|key| key == name);
         let needed = given || whole_file;
