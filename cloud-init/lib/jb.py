@@ -101,16 +101,19 @@ def load_status():
     return {"state": "provisioning", "bundle": bundle(), "boot": boot, "stages": stages}
 
 
+def tired(stage):
+    # Who waits is not failing, but after an hour somebody should know.
+    return stage["state"] != "done" and (stage["attempts"] >= PATIENCE or stage["state"] == "waiting" and stage["seconds"] > 3600)
+
+
 def overall(status):
     state = "ready"
     for stage in status["stages"]:
         if stage["state"] == "done":
             continue
-        # Who waits is not failing, but after an hour somebody should know.
-        tired = stage["attempts"] >= PATIENCE or stage["state"] == "waiting" and stage["seconds"] > 3600
-        if tired and PLAN["stages"][stage["name"]].get("required", True):
+        if tired(stage) and PLAN["stages"][stage["name"]].get("required", True):
             return "failed"
-        if tired:
+        if tired(stage):
             state = "degraded"
         elif state != "degraded":
             state = "provisioning"
@@ -183,3 +186,18 @@ def last_line(text):
     lines = [re.sub(r"[^\x20-\x7e]", " ", x).strip() for x in redact(text).splitlines()]
     lines = [x for x in lines if x]
     return lines[-1][:300] if lines else "no output"
+
+
+def listeners():
+    # Ports on public addresses that nobody planned: the firewall hides them.
+    allowed = {int(p.partition("/")[0]) for p in PLAN["ports"]} | {68, 546, 5355}
+    code, text = run(["ss", "-Hltun"])
+    if code:
+        raise OSError(last_line(text))
+    strangers = set()
+    for line in text.splitlines():
+        host, _, port = line.split()[4].rpartition(":")
+        local = host.split("%")[0].startswith(("127.", "[::1]", "[fe80"))
+        if not local and int(port) not in allowed:
+            strangers.add(port)
+    return sorted(strangers)
