@@ -6,7 +6,7 @@ LAB ?= 0
 REPORTS ?= target/reports
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check lint boot test test-vm test-debian-12 bench docs lab-down clean
+.PHONY: help build tools check lint boot test test-vm test-debian-12 test-external bench docs lab-down clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -39,6 +39,9 @@ test: tools check lint boot test-debian-12 ## everything above
 
 test-vm: build ## the minimal profile in QEMU
 	scripts/lab-boot $(LAB) $(BIN) boot minimal --engine qemu --timeout 30m --report $(REPORTS)/minimal-qemu.json
+
+test-external: build ## the reference profile with its PostgreSQL outside the machine, in the container lane
+	scripts/lab-boot $(LAB) scripts/lab-external $(BIN) julia --engine container --timeout 10m --report $(REPORTS)/external.json
 
 bench: build ## speed, memory and size of render, beside python3
 	scripts/bench $(BIN)

@@ -1,6 +1,6 @@
 //! The plan: what will be on the machine, decided in one pure step and told as data.
 
-mod edge;
+pub mod edge;
 mod machine;
 mod files;
 mod stages;

@@ -1,6 +1,7 @@
 //! The acceptance checks: a registry of small functions, each held against the booted machine from outside.
 
 mod containers;
+mod faults;
 mod https;
 mod machine;
 mod metadata;
@@ -64,6 +65,8 @@ pub struct Context<'a> {
     pub view: &'a View,
     /// The ACME server's root, fetched once.
     pub root: Option<Vec<u8>>,
+    /// What was broken on purpose.
+    pub faults: faults::Faults,
     /// Who could read the metadata service, asked once.
     pub metadata: Option<serde_json::Value>,
 }
@@ -105,6 +108,7 @@ pub const CHECKS: &[Check] = &[
     check("machine-settings", Base, "Host name, time zone and swap are as planned", machine::settings),
     check("containers-healthy", Ready, "Every service runs and is healthy", containers::healthy),
     check("containers-not-root", Ready, "No container's first process is root without a reason", containers::not_root),
+    check("monitoring-volume", Ready, "A small volume is filled to the brim", faults::volume),
     check("https-chain", Ready, "Certificates chain to the ACME server's root", https::chain),
     check("https-redirect", Ready, "HTTP leads to HTTPS", https::redirect),
     check("https-headers", Ready, "Security headers and HSTS are sent", https::headers),
@@ -116,6 +120,7 @@ pub const CHECKS: &[Check] = &[
     check("https-routes", Ready, "Every route leads to a service that answers", routes::all),
     check("https-websockets", Ready, "WebSockets pass where they are promised", routes::websockets),
     check("https-logins", Ready, "Grafana refuses default credentials and sign-up", routes::logins),
+    check("https-closed", Ready, "Sign-up and first-run pages refuse everybody", routes::closed),
     check("https-renewal", Ready, "A forced renewal changes what nginx serves", https::renewal),
     check("metadata-host", Ready, "The metadata service answers the machine itself, v4 and v6", metadata::host),
     check("metadata-containers", Ready, "The metadata service answers no container, v4 and v6", metadata::containers),
@@ -125,11 +130,19 @@ pub const CHECKS: &[Check] = &[
     check("monitoring-targets", Ready, "Every target of Prometheus is up", monitoring::targets),
     check("monitoring-panels", Ready, "Every query of every dashboard has an answer", monitoring::panels),
     check("monitoring-logs", Ready, "What a container logs is found in Loki by its service", monitoring::logs),
-    check("monitoring-alert", Ready, "A service that stops is told to Slack as critical, and its return as resolved", monitoring::alert),
-    check("monitoring-heartbeat", Ready, "Without Alertmanager the heartbeat stops", monitoring::heartbeat),
+    check("monitoring-faults", Ready, "A stage, a backup's date and a service are broken", faults::others),
+    // Alerts take minutes to come: meanwhile the ports are scanned.
     check("ports-canaries", Ready, "Canaries listen on the machine, as process and as container, v4 and v6", ports::canaries),
     check("ports-scan", Base, "All TCP ports from outside, v4 and v6: only the planned ones", ports::scan),
     check("ports-routes", Ready, "Routes into Docker's networks and to 127.0.0.1 lead nowhere", ports::routes),
+    check("monitoring-service", Ready, "A service that stops is told to Slack as critical", faults::service),
+    check("monitoring-stage", Ready, "A stage that keeps failing is told to Slack as critical", faults::stage),
+    check("monitoring-backup", Ready, "An old backup is told to Slack as critical", faults::backup),
+    check("monitoring-memory", Ready, "A container killed for its memory is told to Slack", faults::memory),
+    check("monitoring-disk", Ready, "A full disk is told to Slack as critical", faults::disk),
+    check("monitoring-inhibited", Ready, "Warnings are held back by their critical ones", faults::inhibited),
+    check("monitoring-mended", Ready, "After mending, each is told as resolved", faults::mended),
+    check("monitoring-heartbeat", Ready, "Without Alertmanager the heartbeat stops", monitoring::heartbeat),
     check("ports-disturbed", Ready, "The same after ufw reset, iptables -F and a dockerd restart", ports::disturbed),
     check("fail2ban-bans", Base, "Failed logins lead to a ban of that address alone", ssh::bans),
     check("machine-recovered", Ready, "After being put right, the machine's own test passes again", machine::own_check),
@@ -191,6 +204,7 @@ const DISTURB: Script = script!("disturb.py", 300);
 const CONTAINERS: Script = script!("containers.py", 60);
 const METADATA: Script = script!("metadata.py", 300);
 const SECRETS: Script = script!("secrets.py", 180);
+const FAULTS: Script = script!("faults.py", 300);
 const MONITORING: Script = script!("monitoring.py", 180);
 const RENEW: Script = script!("renew.py", 300);
 

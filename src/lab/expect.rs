@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, edge};
 use crate::profile::model::{Level, Profile, Protocol, Route, SecretPlace, SecretSpec, SecretValue};
 
 /// Everything the checks compare with.
@@ -30,6 +30,8 @@ pub struct Expect {
     pub acme: bool,
     /// Public addresses that must answer 200.
     pub health: Vec<PublicPath>,
+    /// Method, host name and path of each request that must be refused.
+    pub closed: Vec<(String, String, String)>,
     /// A route with a rate limit.
     pub limited: Option<PublicPath>,
     /// A route without one.
@@ -127,16 +129,7 @@ impl Expect {
             let route = routes().find(|route| route.rate_limit.is_some() == limited)?;
             place(route, route.path.clone())
         };
-        let health = services()
-            .filter_map(|service| {
-                let (path, route) = (service.health.as_ref()?, service.routes.first()?);
-                let path = match route.strip_prefix {
-                    true => format!("{}{}", route.path, path.trim_start_matches('/')),
-                    false => path.clone(),
-                };
-                place(route, path)
-            })
-            .collect();
+        let health = edge::health(profile).into_iter().map(|(host, path)| PublicPath { host, path }).collect();
         let tcp = plan.ports.iter().filter(|rule| rule.protocol == Protocol::Tcp).map(|rule| rule.port);
         Expect {
             name: profile.name.clone(),
@@ -150,6 +143,7 @@ impl Expect {
             acme: profile.tls.acme && !names.is_empty(),
             names,
             health,
+            closed: edge::closed(profile),
             routes: services()
                 .flat_map(|service| service.routes.iter().map(move |route| (service, route)))
                 .filter_map(|(service, route)| {

@@ -152,6 +152,7 @@ impl Run<'_> {
             timeout: self.options.timeout,
             view: &view,
             root: None,
+            faults: Default::default(),
             metadata: None,
         };
         let checks = check::run_all(&mut context)?;

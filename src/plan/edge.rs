@@ -1,6 +1,6 @@
 //! The web edge: host names, and nginx's configuration as data for its template.
 
-use crate::profile::model::{Profile, Route};
+use crate::profile::model::{Profile, Route, Service};
 use serde::Serialize;
 
 /// Every host name that nginx answers for, the main domain first.
@@ -28,15 +28,28 @@ fn served(profile: &Profile) -> impl Iterator<Item = (&str, &Route)> {
 
 /// Pairs of host name and path at which services tell their health through nginx.
 pub fn health(profile: &Profile) -> Vec<(String, String)> {
-    let Some(domain) = &profile.domain else { return Vec::new() };
+    let services = profile.stack.iter().flat_map(|stack| &stack.services);
+    services.filter_map(|service| outside(profile, service, service.health.as_deref()?)).collect()
+}
+
+/// Method, host name and path of each request that must be refused.
+pub fn closed(profile: &Profile) -> Vec<(String, String, String)> {
     let services = profile.stack.iter().flat_map(|stack| &stack.services);
     services
-        .filter_map(|service| {
-            let (path, route) = (service.health.as_deref()?, service.routes.first()?);
-            let path = if route.strip_prefix { format!("{}{}", route.path, path.trim_start_matches('/')) } else { path.to_owned() };
-            Some((route.host.clone().unwrap_or_else(|| domain.clone()), path))
+        .flat_map(|service| service.closed.iter().map(move |request| (service, request)))
+        .filter_map(|(service, request)| {
+            let (method, path) = request.split_once(' ')?;
+            let (host, path) = outside(profile, service, path)?;
+            Some((method.to_owned(), host, path))
         })
         .collect()
+}
+
+/// Host name and path by which a path of a service is asked from outside, through its first route.
+fn outside(profile: &Profile, service: &Service, path: &str) -> Option<(String, String)> {
+    let (domain, route) = (profile.domain.as_ref()?, service.routes.first()?);
+    let path = if route.strip_prefix { format!("{}{}", route.path, path.trim_start_matches('/')) } else { path.to_owned() };
+    Some((route.host.as_ref().unwrap_or(domain).clone(), path))
 }
 
 #[derive(Serialize)]

@@ -172,6 +172,7 @@ pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Re
         "secrets": profile.secrets.iter().map(secret).collect::<Vec<_>>(),
         "services": profile.stack.iter().flat_map(|stack| &stack.services).map(|service| &service.name).collect::<Vec<_>>(),
         "health": edge::health(profile),
+        "closed": edge::closed(profile),
         "sources": git,
         "wait_seconds": WAIT_SECONDS,
     });

@@ -298,6 +298,8 @@ pub struct Service {
     pub routes: Vec<Route>,
     /// Path asked on the first route's upstream.
     pub health: Option<String>,
+    /// Requests that must be refused, each a method and a path on the first route's upstream.
+    pub closed: Vec<String>,
     /// Compose knows a health check of it.
     pub has_healthcheck: bool,
     /// Why its process runs as root, if it says so.

@@ -88,6 +88,8 @@ text_kinds! {
     RoutePath("path") = route_path;
     /// A path asked over HTTP.
     HealthPath("path") = health_path;
+    /// A request by method and path.
+    Request("request") = request;
     /// A path of metrics.
     MetricsPath("path") = metrics_path;
     /// A repository.
@@ -403,6 +405,14 @@ fn health_path(text: &str) -> Result<String, Wrong> {
         return Ok(text.into());
     }
     wrong("is not a path", "begin it with `/`, as `/health`")
+}
+
+fn request(text: &str) -> Result<String, Wrong> {
+    let (method, path) = text.split_once(' ').unwrap_or(("GET", text));
+    if ["GET", "POST", "PUT"].contains(&method) && health_path(path).is_ok() {
+        return Ok(format!("{method} {path}"));
+    }
+    wrong("is not a request", "write a path, with `POST` or `PUT` before it where that is meant, as `POST /signup`")
 }
 
 fn git_url(text: &str) -> Result<String, Wrong> {

@@ -392,6 +392,8 @@ section! {
         routes: with Vec<Spanned<RouteWritten>>, "[]", "[{path: /, port: 8000}, {path: /webhook/, port: 8000}]";
         /// Path that answers 200 when the service is well, asked on the first route's port.
         health: optional Spanned<HealthPath>, "none", "/health";
+        /// Requests on the first route that nobody may succeed with, such as sign-up and first-run pages; the acceptance test sends each.
+        closed: with Vec<Spanned<Request>>, "[]", "[\"POST /signup\"]";
         /// Git repository that the image is built from on the machine.
         source: optional Spanned<SourceWritten>, "the image is pulled", "{git: \"https://git.example.com/me/app.git\", branch: main}";
         /// Published ports that everybody may reach; all others must be on 127.0.0.1.

@@ -75,6 +75,7 @@ pub fn stack(name: &str, document: &Node, services: &[Extended], ports: &Ports) 
             source: service.source.as_ref().map(|source| source.value.clone()),
             routes: service.routes.iter().map(|route| ports.route(&service.name, &route.value)).collect(),
             health: service.health.as_ref().map(|health| health.value.0.clone()),
+            closed: service.closed.iter().map(|request| request.value.0.clone()).collect(),
             has_healthcheck: service.has_healthcheck(),
             root_reason: service.root_reason.clone(),
             metrics: service.metrics.clone(),

@@ -2,7 +2,7 @@
 
 use crate::profile::model::{GitRef, GitSource, Metrics, PortRule};
 use crate::profile::reader::{Reader, Spanned, Value, shown};
-use crate::profile::text::HealthPath;
+use crate::profile::text::{HealthPath, Request};
 use crate::profile::written::{Extension, RouteWritten, SourceWritten};
 use crate::report::{Report, Span};
 use crate::yaml::Node;
@@ -20,6 +20,8 @@ pub struct Extended {
     pub routes: Vec<Spanned<RouteWritten>>,
     /// Its health path.
     pub health: Option<Spanned<HealthPath>>,
+    /// Requests that must be refused.
+    pub closed: Vec<Spanned<Request>>,
     /// What it is built from, and where its key is written (without one: where the source is).
     pub source: Option<Spanned<GitSource>>,
     /// Ports it may publish to everybody.
@@ -102,6 +104,7 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
         node: node.clone(),
         routes: Vec::new(),
         health: None,
+        closed: Vec::new(),
         source: None,
         public_ports: Vec::new(),
         root_reason: None,
@@ -116,6 +119,7 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
         let routes = extension.route.into_iter().chain(extension.routes);
         extended.routes = routes.filter(|route| route.value.port.is_some()).collect();
         extended.health = extension.health;
+        extended.closed = extension.closed;
         extended.source = extension.source.and_then(|source| git_source(source, report));
         extended.public_ports = extension.public_ports;
         extended.root_reason = extension.runs_as_root.map(|reason| reason.0);

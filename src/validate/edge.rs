@@ -114,6 +114,11 @@ fn routes(resolved: &Resolved, root: &Node, report: &mut Report) {
                 .error(health.span, "health-route", "a health path is asked through a route, and there is none")
                 .help("add a route, or use Compose's `healthcheck` alone");
         }
+        if let (Some(first), true) = (service.closed.first(), service.routes.is_empty()) {
+            report
+                .error(first.span, "closed-route", "this is asked through a route, and there is none")
+                .help("add a route; without one nobody reaches the service from outside");
+        }
         let mode = service.node.get("network_mode").and_then(Node::as_str).unwrap_or_default();
         for route in &service.routes {
             if mode == "none" || mode.starts_with("service:") || mode.starts_with("container:") {

@@ -145,6 +145,11 @@ rejects! {
         "12:26 warning[unknown-port] the route leads to port 8001, which the service `a` does not name | name the port that the process in the container listens on";
     health_without_route: service("x-bootstrap: {health: /health}") =>
         "11:27 error[health-route] a health path is asked through a route, and there is none | add a route, or use Compose's `healthcheck` alone";
+    closed_without_route: service("x-bootstrap: {closed: [/signup]}") =>
+        "11:28 error[closed-route] this is asked through a route, and there is none | add a route; without one nobody reaches the service from outside";
+    closed_is_no_request: service("x-bootstrap: {route: {path: /, port: 1}, closed: [\"DELETE /a\", \"POST a b\"]}") =>
+        "11:55 error[invalid-value] `DELETE /a` is not a request | write a path, with `POST` or `PUT` before it where that is meant, as `POST /signup`\n\
+         11:68 error[invalid-value] `POST a b` is not a request | write a path, with `POST` or `PUT` before it where that is meant, as `POST /signup`";
     source_without_reference: service("x-bootstrap: {source: {git: \"https://g.dev/a.git\"}}") =>
         "11:27 error[git-reference] neither `branch` nor `tag` is written | say what to build: `branch: main` or `tag: v1.0.0`";
     git_option: service("x-bootstrap: {source: {git: \"--upload-pack=x\", branch: main}}") =>

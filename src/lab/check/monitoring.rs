@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde_json::Value;
 
 use super::{Context, MONITORING, Outcome};
@@ -100,51 +100,6 @@ pub fn logs(context: &mut Context) -> Result<Outcome> {
         Outcome::Pass(format!("labels {}", value["labels"]))
     } else {
         Outcome::Fail(format!("it did not arrive: {value}"))
-    })
-}
-
-/// What the lab's stand-in for Slack was told since its log had `from` bytes.
-fn told(context: &Context, from: u64) -> Result<String> {
-    let path = context.lab.and_then(|lab| lab.slack_log.as_deref()).context("the lab has no Slack")?;
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    Ok(text.get(usize::try_from(from).unwrap_or(0)..).unwrap_or_default().to_string())
-}
-
-/// Waits for a line in which all these words stand.
-fn heard(context: &Context, from: u64, words: &[&str]) -> Result<Option<f64>> {
-    let began = Instant::now();
-    let said = interrupt::wait_until(ALERT, Duration::from_secs(2), || {
-        let text = told(context, from)?.to_lowercase();
-        Ok(text.lines().any(|line| words.iter().all(|word| line.contains(&word.to_lowercase()))))
-    })?;
-    Ok(said.then(|| began.elapsed().as_secs_f64()))
-}
-
-/// A public service that stops is told as critical, and its return as resolved.
-pub fn alert(context: &mut Context) -> Result<Outcome> {
-    if let Err(skipped) = watched(context) {
-        return Ok(skipped);
-    }
-    let Some(log) = context.lab.and_then(|lab| lab.slack_log.clone()) else {
-        return Ok(Outcome::Skipped("without a lab there is nobody to be told".to_string()));
-    };
-    let Some(service) = context.expect.public_service.clone() else {
-        return Ok(Outcome::Skipped("the profile has no service with a route and metrics".to_string()));
-    };
-    let size = || std::fs::metadata(&log).map(|data| data.len()).unwrap_or(0);
-    let container = format!("{}-{service}-1", context.expect.name);
-    let from = size();
-    context.ssh.sudo(&["docker", "stop", &container])?;
-    let fired = heard(context, from, &["critical", &service])?;
-    let middle = size();
-    let started = context.ssh.sudo(&["docker", "start", &container])?;
-    let resolved = if fired.is_some() { heard(context, middle, &["resolved", &service])? } else { None };
-    Ok(match (fired, resolved) {
-        (Some(fired), Some(resolved)) => {
-            Outcome::Pass(format!("{service}: critical after {fired:.0} s, resolved {resolved:.0} s after its start"))
-        }
-        (None, _) => Outcome::Fail(format!("nobody was told that {service} is down; Slack heard: {}", told(context, from)?.trim())),
-        (_, None) => Outcome::Fail(format!("nobody was told that {service} is back ({}); Slack heard: {}", started.tail(), told(context, middle)?.trim())),
     })
 }
 

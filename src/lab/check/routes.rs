@@ -91,6 +91,24 @@ fn echo(target: SocketAddr, host: &str, path: &str, trust: &Trust) -> Result<()>
     Ok(())
 }
 
+/// Sign-up and first-run pages refuse everybody.
+pub fn closed(context: &mut Context) -> Result<Outcome> {
+    if context.expect.closed.is_empty() {
+        return Ok(Outcome::Skipped("the profile names nothing that must be closed".to_string()));
+    }
+    let trust = context.trust()?;
+    let target = context.engine.reach().https;
+    let (mut wrong, mut told) = (Vec::new(), Vec::new());
+    for (method, host, path) in &context.expect.closed {
+        let status = send(target, host, &format!("{method} {path}"), "{}", &trust)?;
+        let row = format!("{method} {host}{path} {status}");
+        // An error of the server proves nothing, and what was found wrong was read.
+        let refused = matches!(status, 300..=399 | 401 | 403 | 404 | 405 | 410);
+        if refused { told.push(row) } else { wrong.push(row) }
+    }
+    Ok(if wrong.is_empty() { Outcome::Pass(told.join(", ")) } else { Outcome::Fail(wrong.join(", ")) })
+}
+
 /// Nobody gets in with what everybody knows, and nobody signs up.
 pub fn logins(context: &mut Context) -> Result<Outcome> {
     let Some(route) = context.expect.routes.iter().find(|route| route.path == "/grafana/").cloned() else {
@@ -108,7 +126,7 @@ pub fn logins(context: &mut Context) -> Result<Outcome> {
         ("/grafana/login", right.as_str(), "the generated password", &[200]),
         ("/grafana/api/user/signup", r#"{"email":"a@example.com"}"#, "sign-up", &[401, 403, 404]),
     ] {
-        let status = post(target, &route.host, path, body, &trust)?;
+        let status = send(target, &route.host, &format!("POST {path}"), body, &trust)?;
         if !wanted.contains(&status) {
             return Ok(Outcome::Fail(format!("{what} was answered with {status}")));
         }
@@ -123,11 +141,12 @@ pub fn logins(context: &mut Context) -> Result<Outcome> {
     Ok(Outcome::Pass(told.join(", ")))
 }
 
-fn post(target: SocketAddr, host: &str, path: &str, body: &str, trust: &Trust) -> Result<u16> {
+/// Sends a request, given as method and path, and gives the status of the answer.
+fn send(target: SocketAddr, host: &str, request: &str, body: &str, trust: &Trust) -> Result<u16> {
     let mut session = Session::open(target, None, host, trust, rustls::ALL_VERSIONS, LIMIT)?;
     let length = body.len();
     let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        "{request} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     );
     session.write_all(request.as_bytes()).context("sending a request")?;
     session.flush().context("sending a request")?;

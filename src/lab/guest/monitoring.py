@@ -1,5 +1,5 @@
 # What the monitoring knows, asked from the machine itself.
-# Arguments: the profile's name; `targets`, `panels`, or `logs` with a service and a line that it shall log.
+# Arguments: the profile's name; `targets`, `panels`, `alerts`, or `logs` with a service and a line that it shall log.
 import glob
 import json
 import subprocess
@@ -60,6 +60,12 @@ def panels():
     return rows
 
 
+def alerts():
+    rows = ask("alertmanager", 9093, "/api/v2/alerts")
+    return [{"alert": row["labels"]["alertname"], "of": row["labels"].get("mountpoint") or row["labels"].get("service"),
+             "inhibited": bool(row["status"]["inhibitedBy"])} for row in rows]
+
+
 def logs(service, line):
     subprocess.run(["docker", "exec", container(service), "sh", "-c", 'echo "$1" >/proc/1/fd/1', "sh", line], check=True)
     end = time.monotonic() + 60
@@ -74,4 +80,4 @@ def logs(service, line):
     return {"found": False, "answer": answer}
 
 
-print(json.dumps({"targets": targets, "panels": panels, "logs": logs}[what](*sys.argv[3:])))
+print(json.dumps({"targets": targets, "panels": panels, "alerts": alerts, "logs": logs}[what](*sys.argv[3:])))
