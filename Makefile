@@ -41,7 +41,8 @@ test-vm: build ## the minimal profile in QEMU
 	scripts/lab-boot $(LAB) $(BIN) boot minimal --engine qemu --timeout 30m --report $(REPORTS)/minimal-qemu.json
 
 test-external: build ## the reference profile with its PostgreSQL outside the machine, in the container lane
-	scripts/lab-boot $(LAB) scripts/lab-external $(BIN) julia --engine container --timeout 10m --report $(REPORTS)/external.json
+	scripts/lab-boot $(LAB) scripts/lab-external $(BIN) julia --engine container --timeout 10m \
+	  --checks machine-ready,containers,https,bootstrapctl,monitoring-targets,monitoring-panels --report $(REPORTS)/external.json
 
 bench: build ## speed, memory and size of render, beside python3
 	scripts/bench $(BIN)

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::{BAD_INPUT, Source, Verbosity, load_profile};
 use crate::encode::{self, Format};
+use crate::lab::check::CHECKS;
 use crate::lab::engine::Engine;
 use crate::lab::engine::container::Container;
 use crate::lab::engine::qemu::{Accel, Qemu, Size};
@@ -53,6 +54,10 @@ pub struct Boot {
     /// Wait for these stages only, and run the checks that make sense then.
     #[arg(long, value_name = "STAGES", value_delimiter = ',')]
     until: Vec<String>,
+
+    /// Run only the checks whose identifiers begin so, such as `https,monitoring-panels`.
+    #[arg(long, value_name = "PREFIXES", value_delimiter = ',', value_parser = checks)]
+    checks: Vec<String>,
     /// Write the result here as JSON.
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
@@ -133,6 +138,7 @@ impl Boot {
         let options = Options {
             timeout: self.timeout,
             until: self.until.clone(),
+            checks: self.checks.clone(),
             power_cuts: self.power_cut,
             power_cuts_in: self.power_cut_in.clone(),
             seed: self.seed.unwrap_or_else(random::Random::fresh_seed),
@@ -174,6 +180,13 @@ fn tell_differences(sets: &[overrides::Override], plain: Option<&Profile>, boote
 }
 
 /// Reads `90s`, `15m`, `1h` or a bare number of seconds.
+fn checks(text: &str) -> Result<String, String> {
+    if CHECKS.iter().any(|check| check.id.starts_with(text)) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("no check is called so; the first are {}", CHECKS[..5].iter().map(|check| check.id).collect::<Vec<_>>().join(", ")))
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len()));
     let factor = match unit {

@@ -39,6 +39,8 @@ pub struct Options {
     pub timeout: Duration,
     /// The stages that must be done; empty: the whole machine must be ready.
     pub until: Vec<String>,
+    /// Beginnings of the identifiers of the checks to run; empty: all.
+    pub checks: Vec<String>,
     /// How many power cuts.
     pub power_cuts: usize,
     /// Stages that are cut short besides, one cut for each.
@@ -149,6 +151,7 @@ impl Run<'_> {
             seed: self.seed,
             ready: last.ready,
             until: &self.options.until,
+            only: &self.options.checks,
             timeout: self.options.timeout,
             view: &view,
             root: None,
