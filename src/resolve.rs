@@ -121,6 +121,8 @@ pub fn resolve(written: &Written, root: &Node, env: &dyn Fn(&str) -> Option<Stri
             _ => "X-Forwarded-For",
         },
         monitoring,
+        language: written.language.0,
+        runbook: written.runbook.as_ref().map(|text| text.0.clone()),
         variables: variables(written),
         tls,
         secrets,

@@ -42,6 +42,8 @@ embed![
     "monitoring/compose.yaml",
     "nginx/nginx.conf.j2",
     "page.html",
+    "runbook/en.md.j2",
+    "runbook/pt-BR.md.j2",
     "stages/access",
     "stages/docker",
     "stages/edge",

@@ -71,6 +71,14 @@ def secret_values():
     return sorted((v for v in found if len(v) >= 6), key=len, reverse=True)
 
 
+def secret(name):
+    line = re.search(rf'^{name}="?(.*?)"?$', read(HOME + "/.env"), re.M)
+    if line:
+        return re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), line[1])
+    files = {s["name"]: s.get("credential") for s in PLAN["secrets"]}
+    return read(f"{HOME}/credentials/{files.get(name)}")
+
+
 def redact(text):
     for value in secret_values():
         text = text.replace(value, "[redacted]")

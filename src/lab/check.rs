@@ -129,6 +129,8 @@ pub const CHECKS: &[Check] = &[
     check("secrets-modes", Ready, "Secrets are readable by root alone", secrets::modes),
     check("secrets-nowhere-else", Ready, "No secret's value in user-data, logs, console, ps or status", secrets::nowhere_else),
     check("bootstrapctl-check", Ready, "The machine's own acceptance test passes", machine::own_check),
+    check("machine-runbook", Ready, "Every command of the runbook is one", machine::runbook),
+    check("machine-memory", Ready, "Everything has room in the machine's memory", machine::memory),
     check("monitoring-targets", Ready, "Every target of Prometheus is up", monitoring::targets),
     check("monitoring-panels", Ready, "Every query of every dashboard has an answer", monitoring::panels),
     check("monitoring-logs", Ready, "What a container logs is found in Loki by its service", monitoring::logs),
@@ -209,6 +211,8 @@ const METADATA: Script = script!("metadata.py", 300);
 const SECRETS: Script = script!("secrets.py", 180);
 const FAULTS: Script = script!("faults.py", 300);
 const MONITORING: Script = script!("monitoring.py", 180);
+const MEMORY: Script = script!("memory.py", 120);
+const RUNBOOK: Script = script!("runbook.py", 300);
 const RENEW: Script = script!("renew.py", 300);
 
 impl Context<'_> {

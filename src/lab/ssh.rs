@@ -84,9 +84,9 @@ impl Ssh {
             "IdentitiesOnly=yes",
             "IdentityAgent=none",
             "LogLevel=ERROR",
-            "ConnectTimeout=10",
+            "ConnectTimeout=30",
             "ServerAliveInterval=5",
-            "ServerAliveCountMax=6",
+            "ServerAliveCountMax=24",
         ] {
             command.args(["-o", option]);
         }

@@ -25,10 +25,10 @@ impl Files {
         Ok(())
     }
 
-    /// Renders a template; blank lines carry meaning in apt's sources, so those are never stripped.
+    /// Renders a template; blank lines carry meaning in apt's sources, and `#` in Markdown, so those are never stripped.
     fn render(&mut self, section: &'static str, path: impl Into<String>, mode: u32, name: &str, context: impl Serialize) -> Result<()> {
         let text = template::render(name, context)?;
-        self.add(section, path, mode, text, !name.ends_with(".sources.j2"));
+        self.add(section, path, mode, text, !name.ends_with(".sources.j2") && !name.ends_with(".md.j2"));
         Ok(())
     }
 }
@@ -52,6 +52,7 @@ pub fn files(profile: &Profile, stages: &[Stage], packages: &Packages) -> Result
     secrets(&mut files, profile)?;
     let plan = machine::plan_json(profile, stages, packages)?;
     files.add("plan", format!("{ETC}/plan.json"), 0o644, format!("{plan}\n"), false);
+    runbook(&mut files, profile)?;
     if let Some(stack) = &profile.stack {
         // Merge keys are resolved by now: what top-level extensions held stands where it was used.
         let mut compose = stack.compose.clone();
@@ -178,6 +179,23 @@ fn web(files: &mut Files, profile: &Profile) -> Result<()> {
         files.render("web", path, 0o644, "etc/certbot.conf.j2", json!({}))?;
     }
     Ok(())
+}
+
+/// What people do by hand, with this machine's own names.
+fn runbook(files: &mut Files, profile: &Profile) -> Result<()> {
+    let services = profile.stack.iter().flat_map(|stack| &stack.services).filter(|service| !service.is_job);
+    let context = json!({
+        "name": profile.name,
+        "user": profile.admin.user,
+        "port": profile.ssh.port,
+        "web": profile.domain.is_some(),
+        "services": services.map(|service| &service.name).collect::<Vec<_>>(),
+        "monitoring": profile.monitoring.is_some(),
+        "grafana": profile.monitoring.as_ref().and(profile.domain.as_ref()).map(|domain| format!("https://{domain}/grafana/")),
+        "more": profile.runbook,
+    });
+    let path = format!("/opt/{}/RUNBOOK.md", profile.name);
+    files.render("runbook", path, 0o644, &format!("runbook/{}.md.j2", profile.language), context)
 }
 
 /// Values that travel in the user-data, until the secrets stage has put them where they belong.

@@ -42,6 +42,10 @@ pub struct Profile {
     pub tls: Tls,
     /// How much is watched, and who is told.
     pub monitoring: Option<Monitoring>,
+    /// Language of the runbook.
+    pub language: &'static str,
+    /// What the profile adds to the runbook.
+    pub runbook: Option<String>,
     /// Variables of `.env` that are no secrets: where external services run.
     pub variables: Vec<(String, String)>,
     /// Secrets in the order written.

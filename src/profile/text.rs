@@ -76,6 +76,8 @@ text_kinds! {
     Registry("registry") = registry;
     /// One line of text without control characters.
     Line("text") = line;
+    /// Markdown of several lines.
+    Markdown("text") = markdown;
     /// A login name at a registry.
     Login("login name") = login;
     /// The name of an environment variable.
@@ -329,6 +331,14 @@ fn line(text: &str) -> Result<String, Wrong> {
         || text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
     {
         return wrong("is not one line of text", "write 1 to 500 bytes without line breaks and control characters");
+    }
+    Ok(text.into())
+}
+
+fn markdown(text: &str) -> Result<String, Wrong> {
+    let strange = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.trim().is_empty() || text.len() > 20_000 || text.chars().any(strange) {
+        return wrong("is no text of up to 20,000 bytes", "write Markdown after `|`, without control characters");
     }
     Ok(text.into())
 }

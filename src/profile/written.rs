@@ -43,6 +43,10 @@ section! {
         tls: with Tls, "{}", "{email: ops@example.com}";
         /// Metrics, logs, dashboards and alerts: `full`; without the logs' store and per-container figures, for small machines: `lite`.
         monitoring: with Monitoring, "none", "full";
+        /// Language of the runbook on the machine.
+        language: with Language, "en", "pt-BR";
+        /// Sections of your own at the end of the runbook, in Markdown: contacts, and what this stack alone needs.
+        runbook: optional Markdown, "none", "|\n  ## Contacts\n  …";
         /// Who is told of alerts.
         alerts: with Alerts, "{}", "{slack: SLACK_WEBHOOK_URL}";
         /// Services of the stack that run elsewhere: each is left out, and `<SERVICE>_HOST` and so on stand in `.env`.
@@ -145,6 +149,21 @@ section! {
 /// How much is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Monitoring(pub Option<super::model::Level>);
+
+/// A language that people read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Language(pub &'static str);
+
+impl Value for Language {
+    fn type_name() -> String {
+        "`en` or `pt-BR`".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        const LANGUAGES: &[&str] = &["en", "pt-BR"];
+        one_of(node, reader, LANGUAGES, "a language of the runbook").map(|at| Self(LANGUAGES[at]))
+    }
+}
 
 impl Value for Monitoring {
     fn type_name() -> String {

@@ -20,12 +20,13 @@ fn render(arguments: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn the_same_profile_gives_the_same_ascii() {
+fn the_same_profile_gives_the_same_bytes() {
     for format in ["packed", "cloud-config"] {
         let first = render(&["julia", "--format", format]);
         assert_eq!(first, render(&["julia", "--format", format]));
         assert!(first.starts_with(b"#cloud-config\n"));
-        assert!(first.is_ascii());
+        // The readable form holds the profile's own letters.
+        assert!(first.is_ascii() || (format == "cloud-config" && String::from_utf8(first).is_ok()));
     }
 }
 

@@ -86,13 +86,14 @@ class Rendered:
         """Docker's configuration."""
         return json.loads(self.text("/etc/docker/daemon.json"))
 
-    def nginx(self, directive):
+    def nginx(self, directive, distinct=True):
         """The arguments of a directive in what nginx says it read, without the machine's own."""
         wrong = lint_checks.nginx(self, self.root)
         if wrong:
             raise Wrong(wrong[0])
         found = re.findall(rf'^\s*{directive} "((?:[^"\\]|\\.)*)"', self.output("nginx", "-T"), re.M)
-        return list(dict.fromkeys(re.sub(r"\\(.)", r"\1", text) for text in found))
+        plain = [re.sub(r"\\(.)", r"\1", text) for text in found]
+        return list(dict.fromkeys(plain)) if distinct else plain
 
     def compose_file(self):
         """The stack as PyYAML reads it."""

@@ -47,6 +47,8 @@ BASE = {
     "trusted_proxies": ["192.0.2.0/24"],
     "tls": {"email": "ops@example.net", "directory": "https://acme.example.net/dir", "staging_directory": "https://staging.example.net/dir"},
     "monitoring": "lite",
+    "language": "en",
+    "runbook": "## Contacts",
     "alerts": {"slack": "TOKEN", "heartbeat": "GIVEN", "receivers": {"webhook_configs": [{"url": "https://hook.example.net/"}]}},
     "secrets": {
         "TOKEN": {"env": "TOKEN"}, "GIVEN": {"env": "GIVEN"}, "DEPLOY": {"env": "DEPLOY", "as": "credential"},
@@ -130,7 +132,7 @@ def hosts(index):
 def location(index):
     """Reads a path of the web edge as nginx does."""
     def read(machine):
-        yield "nginx's location", machine.nginx("location")[index]
+        yield "nginx's location", machine.nginx("location", distinct=False)[index]
     return read
 
 
@@ -235,6 +237,7 @@ FIELDS = [
     (["docker", "logins", 0, "username"], login), (["docker", "logins", 0, "password"], r"TOKEN"),
     (["docker", "authorities", 0, "registry"], lambda m: [("certs.d", path.split("/")[4]) for path in m.manifest if "/certs.d/" in path]),
     (["docker", "authorities", 0, "ca"], r"(?s)-----BEGIN CERTIFICATE-----\n.*"), (["monitoring"], r"none|lite|full"),
+    (["language"], r"en|pt-BR"), (["runbook"], lambda m: [("RUNBOOK.md", m.text(f"/opt/{m.plan['name']}/RUNBOOK.md").split("Alertmanager first.\n\n", 1)[1])]),
     (["alerts", "slack"], r"TOKEN|GIVEN"), (["alerts", "heartbeat"], r"TOKEN|GIVEN"),
     (["alerts", "receivers", "webhook_configs", 0, "url"], plan("monitoring", "receivers", "webhook_configs", 0, "url")),
     (["services", "web", "x-bootstrap", "metrics", "path"], lambda m: [("plan.json", m.plan["monitoring"]["targets"][0]["path"])]),

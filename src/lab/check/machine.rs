@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Context, Outcome};
+use super::{Context, MEMORY, Outcome, RUNBOOK};
 use crate::lab::console::{self, Event, Follower};
 use crate::lab::interrupt;
 
@@ -77,6 +77,44 @@ fn judge(report: &Value, ok: bool) -> Outcome {
         (true, ..) => Outcome::Fail("it ended with an error but named no failed check".to_string()),
         (false, ..) => Outcome::Fail(failed.join("\n")),
     }
+}
+
+/// Each command of the runbook is parsed, its programs are there, and what only looks is run.
+pub fn runbook(context: &mut Context) -> Result<Outcome> {
+    let value = context.ssh.script(&RUNBOOK, &[&context.expect.name, &context.expect.admin_user])?;
+    let wrong: Vec<&str> = value["wrong"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    Ok(if wrong.is_empty() && value["run"].as_u64() > Some(0) {
+        Outcome::Pass(format!("{} run, {} only parsed", value["run"], value["parsed"]))
+    } else {
+        Outcome::Fail(wrong.join("\n"))
+    })
+}
+
+/// Nobody was killed for want of memory, and a tenth of it is to be had still.
+pub fn memory(context: &mut Context) -> Result<Outcome> {
+    if context.engine.name() != "qemu" {
+        return Ok(Outcome::Skipped("a container's memory is the host's: boot in QEMU for this".to_string()));
+    }
+    let value = context.ssh.script(&MEMORY, &[])?;
+    let figure = |key: &str| value[key].as_u64().unwrap_or(0);
+    let (total, available) = (figure("total"), figure("available"));
+    let mut rows: Vec<(u64, &str)> = value["containers"].as_object().into_iter().flatten()
+        .map(|(name, size)| (size.as_u64().unwrap_or(0), name.as_str()))
+        .collect();
+    rows.sort_by(|a, b| b.cmp(a));
+    let sum: u64 = rows.iter().map(|(size, _)| size).sum();
+    let list: Vec<String> = rows.iter().map(|(size, name)| format!("{name} {size}")).collect();
+    let told = format!(
+        "{available} of {total} MiB available, {} MiB swapped out; containers {sum} MiB: {}", figure("swapped"), list.join(", ")
+    );
+    let killed: Vec<&str> = value["killed"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    Ok(if !killed.is_empty() {
+        Outcome::Fail(format!("the kernel killed {}; {told}", killed.join(", ")))
+    } else if available * 10 < total {
+        Outcome::Fail(told)
+    } else {
+        Outcome::Pass(told)
+    })
 }
 
 /// Reboots it and waits.
