@@ -141,17 +141,20 @@ def console(line):
 
 
 def page(status):
-    marks = {"done": "&#10003;", "running": "&#8230;", "retrying": "&#8635;", "failed": "!", "waiting": ""}
+    # Signs and markup are as a browser writes them down itself: the page compares, and loads again only what has changed.
+    marks = {"done": "✓", "running": "•", "retrying": "↻", "waiting": "", "stuck": "!"}
+    kinds = ["stuck" if tired(s) else s["state"] for s in status["stages"]]
     rows = "".join(
-        f'<li class="{s["state"]}"><b>{marks[s["state"]]}</b>{html.escape(s["title"])}</li>' for s in status["stages"]
+        f'<li class="{k}"><b>{marks[k]}</b><small>{k}</small>{html.escape(s["title"], False)}</li>' for k, s in zip(kinds, status["stages"])
     )
-    done = sum(s["state"] == "done" for s in status["stages"])
-    up = status["state"] == "ready"
-    text = read(CODE + "/page.html")
-    text = text.replace("@TITLE@", "Back in a moment" if up else "Being set up")
-    text = text.replace("@TEXT@", "This service is restarting." if up else "This machine is building itself. The page renews itself.")
-    text = text.replace("@PART@", str(100 * done // max(1, len(status["stages"]))))
-    return text.replace("@STAGES@", "" if up else rows)
+    done, total = kinds.count("done"), len(kinds)
+    said = {"h": "Being set up", "p": "This machine is building itself"}
+    said["rest"] = f'<label>{done} of {total} steps done<progress max="{total}" value="{done}"></progress></label><ul>{rows}</ul>'
+    # Who was here before hears of a pause, not of how the machine is made.
+    if status["state"] == "ready" or os.path.exists(VAR + "/done/stack-up"):
+        said = {"h": "Back in a moment", "p": "This service is restarting", "rest": ""}
+    # Where nothing is served the file is not there.
+    return read(CODE + "/page.html") % said
 
 
 def update(name=None, health=None, **change):
