@@ -6,9 +6,10 @@ mod docs;
 mod iso;
 mod render;
 
+use crate::budget;
+use crate::load::{self, Input, PathOrName};
 use crate::plan::Plan;
 use crate::profile::model::Profile;
-use crate::load::{self, Input, PathOrName};
 use crate::report::Report;
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal;
@@ -97,12 +98,12 @@ pub fn load_profile(input: &Input, verbosity: Verbosity) -> Option<Profile> {
 pub fn load_plan(source: &Source, verbosity: Verbosity) -> anyhow::Result<Result<(Profile, Plan), ExitCode>> {
     let Some(profile) = load_profile(&source.input(), verbosity) else { return Ok(Err(ExitCode::from(BAD_INPUT))) };
     let plan = crate::plan::plan(&profile)?;
-    decisions(&plan, verbosity);
+    decisions(&profile, &plan, verbosity);
     Ok(Ok((profile, plan)))
 }
 
 /// Says, for `--verbose`, what was decided.
-fn decisions(plan: &Plan, verbosity: Verbosity) {
+fn decisions(profile: &Profile, plan: &Plan, verbosity: Verbosity) {
     if verbosity < Verbosity::Verbose {
         return;
     }
@@ -116,6 +117,9 @@ fn decisions(plan: &Plan, verbosity: Verbosity) {
         crate::tell!("secret {}: {from}, ends in {}", secret.name, secret.path);
     }
     crate::tell!("files: {}", plan.files.len());
+    for line in budget::words::lines(&budget::budget(profile)) {
+        crate::tell!("{line}");
+    }
 }
 
 /// Prints findings on standard error; the quiet hear of errors only.

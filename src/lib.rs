@@ -9,6 +9,7 @@ macro_rules! tell {
 }
 pub(crate) use tell;
 
+pub mod budget;
 pub mod cli;
 pub mod deliver;
 pub mod distribution;

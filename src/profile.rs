@@ -6,6 +6,7 @@ mod keys;
 pub mod model;
 pub mod quantity;
 pub mod reader;
+mod size;
 pub mod text;
 pub mod written;
 
@@ -14,3 +15,4 @@ pub use docs::{docs, markdown};
 pub use embedded::{embedded, embedded_names};
 pub use keys::{Certificates, SshKey};
 pub use reader::FieldDoc;
+pub use size::BUILT_IN as BUILT_IN_SIZES;

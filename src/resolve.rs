@@ -82,6 +82,7 @@ pub fn resolve(written: &Written, root: &Node, env: &dyn Fn(&str) -> Option<Stri
             timezone: written.host.timezone.0.clone(),
             locale: written.host.locale.0.clone(),
             swap_mib: written.host.swap.0,
+            size: written.host.size,
         },
         admin: Admin {
             user: written.admin.user.0.clone(),

@@ -1,5 +1,6 @@
 //! Checks across fields, after every field has been read and resolved.
 
+mod budget;
 mod edge;
 mod machine;
 mod published;
@@ -19,6 +20,7 @@ pub fn validate(resolved: &Resolved, root: &Node, report: &mut Report) {
         published::check(resolved, report);
         variables::check(resolved, root, document, report);
     }
+    budget::check(resolved, root, report);
 }
 
 /// Where the deepest existing part of a path stands.

@@ -1,7 +1,7 @@
 //! `check`: all findings of a profile at once.
 
 use super::{BAD_INPUT, Source, Verbosity, decisions, tell};
-use crate::{deliver, load, plan, report::Report};
+use crate::{budget, deliver, load, plan, report::Report};
 use anyhow::Result;
 use clap::Args;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ pub struct Check {
     /// Warnings count as errors.
     #[arg(long)]
     strict: bool,
-    /// Print the findings as JSON on standard output.
+    /// Print the findings as JSON on standard output, and what the services are expected to take.
     #[arg(long)]
     json: bool,
 }
@@ -25,15 +25,18 @@ impl Check {
     pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
         let mut report = Report::default();
         let profile = load::load(&self.source.input(), &|name| std::env::var(name).ok(), &mut report);
-        if let Some(profile) = profile.filter(|_| !report.has_errors()) {
-            decisions(&plan::plan(&profile)?, verbosity);
+        let profile = profile.filter(|_| !report.has_errors());
+        if let Some(profile) = &profile {
+            decisions(profile, &plan::plan(profile)?, verbosity);
         }
         if self.strict {
             report.make_strict();
         }
         let bad = report.has_errors();
         if self.json {
-            deliver::stdout(format!("{}\n", report.to_json()).as_bytes())?;
+            let mut json = report.to_json();
+            json["budget"] = serde_json::to_value(profile.as_ref().map(budget::budget))?;
+            deliver::stdout(format!("{json}\n").as_bytes())?;
         } else {
             tell(&mut report, verbosity);
         }

@@ -2,7 +2,8 @@
 
 use super::BAD_INPUT;
 use crate::load::{self, Input, PathOrName};
-use crate::{deliver, plan, profile, report::Report};
+use crate::profile::model;
+use crate::{budget, deliver, plan, profile, report::Report};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use std::process::ExitCode;
@@ -22,16 +23,20 @@ enum Page {
     Profile,
     /// What lies on the machine of a profile.
     Machine,
+    /// What is known of how much is taken, and what a profile comes to.
+    Budget,
 }
 
 impl Docs {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode> {
+        let name = self.profile.as_str();
         let text = match self.page {
             Page::Profile => profile::markdown(),
-            Page::Machine => match machine(&self.profile)? {
-                Some(text) => text,
-                None => return Ok(ExitCode::from(BAD_INPUT)),
+            Page::Machine | Page::Budget => match (load(name), self.page) {
+                (None, _) => return Ok(ExitCode::from(BAD_INPUT)),
+                (Some(loaded), Page::Budget) => budget::page::markdown(name, &loaded),
+                (Some(loaded), _) => machine(name, &loaded)?,
             },
         };
         deliver::stdout(text.as_bytes())?;
@@ -39,11 +44,14 @@ impl Docs {
     }
 }
 
-/// The page on the machine of the profile `name`.
-fn machine(name: &str) -> Result<Option<String>> {
+fn load(name: &str) -> Option<model::Profile> {
     let input = Input { profile: PathOrName::parse(name), overlays: Vec::new(), sets: Vec::new(), env_file: None };
-    let Some(loaded) = load::load(&input, &|_| None, &mut Report::default()) else { return Ok(None) };
-    let plan = plan::plan(&loaded)?;
+    load::load(&input, &|_| None, &mut Report::default())
+}
+
+/// The page on the machine of the profile `name`.
+fn machine(name: &str, loaded: &model::Profile) -> Result<String> {
+    let plan = plan::plan(loaded)?;
     let mut text = format!(
         "# What lies on the machine\n\nMade from the plan of a profile called `{name}`, by `make docs`. Every file belongs to root.\n\n## Stages\n\n\
          A stage is the unit `{name}-<stage>.service`. It runs until it succeeds, again at every boot until then; what is done is \
@@ -72,5 +80,5 @@ fn machine(name: &str) -> Result<Option<String>> {
              | `/run/julia-bootstrap/www/index.html` | the page that visitors see meanwhile |\n\
              | `/var/lib/julia-bootstrap/bundle` | SHA-256 of the payload the machine was made from |\n\
              | `/var/lib/julia-bootstrap/set-aside/` | volumes of a first start that a power cut caught |\n";
-    Ok(Some(text))
+    Ok(text)
 }

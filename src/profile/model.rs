@@ -76,6 +76,18 @@ pub struct Monitoring {
     /// Alertmanager's own words for further receivers.
     #[serde(skip)]
     pub receivers: Option<Node>,
+    /// Its services.
+    #[serde(skip)]
+    pub services: Vec<MonitoringService>,
+}
+
+/// A service that comes with the monitoring.
+#[derive(Clone, Debug)]
+pub struct MonitoringService {
+    /// Its key under `services:`.
+    pub name: String,
+    /// [`Level::Lite`] has it, too.
+    pub in_lite: bool,
 }
 
 /// Where a service's metrics are found.
@@ -101,6 +113,22 @@ pub struct Host {
     pub locale: String,
     /// Size of the swap file; 0: none.
     pub swap_mib: u32,
+    /// What the provider's plan has; the machine itself need not be told.
+    #[serde(skip)]
+    pub size: MachineSize,
+}
+
+/// What a provider's plan has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct MachineSize {
+    /// The word for it in a profile, if it has one.
+    pub name: Option<&'static str>,
+    /// Processors.
+    pub cpus: u32,
+    /// Memory as sold.
+    pub memory_mib: u32,
+    /// Disk as sold.
+    pub disk_mib: u32,
 }
 
 /// The person who looks after the machine.

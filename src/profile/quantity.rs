@@ -62,6 +62,12 @@ numbers! {
     Burst(u32) = 0..=10000;
     /// Length of a generated secret.
     SecretLength(u32) = 32..=1024;
+    /// Processors.
+    Cpus(u32) = 1..=512;
+    /// A figure in MiB.
+    Mib(u32) = 1..=1048576;
+    /// A part of a hundred.
+    Percent(u32) = 1..=50;
 }
 
 /// Version of the profile's language.
@@ -184,6 +190,44 @@ impl Value for Size {
         if mib.is_none() {
             let message = format!("`{}` is not a size", shown(text));
             reader.invalid(node.span, message).help("write it as `512MiB` or `2GiB`, at most 1024GiB");
+        }
+        mib.map(Self)
+    }
+}
+
+/// A capacity in MiB, as providers tell it: 10⁹ bytes to the GB, or 2³⁰ to the GiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity(pub u32);
+
+fn capacity(text: &str) -> Option<u32> {
+    if let Some(mib) = size(text) {
+        return Some(mib);
+    }
+    let (number, unit) = text.split_at(text.len().checked_sub(2)?);
+    let bytes: u64 = match unit {
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        _ => return None,
+    };
+    if number.is_empty() || number.len() > 7 || number.starts_with('0') || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let mib = number.parse::<u64>().ok()?.checked_mul(bytes)? >> 20;
+    u32::try_from(mib).ok().filter(|mib| (1..=1 << 20).contains(mib))
+}
+
+impl Value for Capacity {
+    fn type_name() -> String {
+        "capacity".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let text = reader.text(node, "a capacity")?;
+        let mib = capacity(text);
+        if mib.is_none() {
+            let message = format!("`{}` is not a capacity", shown(text));
+            reader.invalid(node.span, message).help("write it as `4GiB` or `40GB`, at most 1024GiB");
         }
         mib.map(Self)
     }

@@ -1,7 +1,7 @@
 //! The profile as it is written: every section with its fields, their defaults and their documentation in one place.
 
 use super::keys::{Certificates, SshKey};
-use super::model::PortRule;
+use super::model::{MachineSize, PortRule};
 use super::quantity::*;
 use super::reader::{FieldDoc, Reader, Spanned, Value, section};
 use super::text::*;
@@ -77,6 +77,8 @@ section! {
         locale: with Locale, "C.UTF-8", "pt_BR.UTF-8";
         /// Size of the swap file, or `none`.
         swap: with Swap, "2GiB", "4GiB";
+        /// What the provider's plan has: `minimum` is 2 vCPU, 4 GB and 40 GB, `recommended` 4 vCPU, 8 GB and 80 GB. `check` adds up what the services take.
+        size: with MachineSize, "minimum", "{cpus: 2, memory: 4GiB, disk: 40GB}";
     }
 }
 

@@ -1,6 +1,6 @@
 //! Monitoring: services of the stack that no profile has to write, and the settings of who is told.
 
-use crate::profile::model::{Level, Monitoring, SecretPlace, SecretSpec, SecretValue};
+use crate::profile::model::{Level, Monitoring, MonitoringService, SecretPlace, SecretSpec, SecretValue};
 use crate::profile::written::Written;
 use crate::report::{Report, SourceId, Span};
 use crate::template;
@@ -8,6 +8,8 @@ use crate::yaml::{self, Kind, Node};
 
 /// The stack of the monitoring, in Compose's own words.
 const COMPOSE: &str = "monitoring/compose.yaml";
+/// Services that [`Level::Lite`] leaves out, and their volumes.
+const FULL_ONLY: [(&str, &[&str]); 2] = [("services", &["loki", "alloy", "cadvisor"]), ("volumes", &["loki-data", "alloy-data"])];
 /// Secrets that it needs; a profile that names one of them decides for itself.
 const SECRETS: &[&str] = &["GRAFANA_ADMIN_PASSWORD"];
 
@@ -29,13 +31,16 @@ pub fn add(document: &mut Option<Node>, written: &Written, report: &mut Report) 
     let source = report.sources.add("monitoring (embedded)", text);
     let mut ours = yaml::parse(report, source)?;
     if level == Level::Lite {
-        for (part, names) in [("services", &["loki", "alloy", "cadvisor"][..]), ("volumes", &["loki-data", "alloy-data"][..])] {
+        for (part, names) in FULL_ONLY {
             for name in names {
                 ours.get_mut(part).and_then(|part| part.remove(name));
             }
         }
     }
     tailor(&mut ours, document.as_ref(), written, span);
+    let names = ours.get("services").and_then(Node::as_map).unwrap_or_default().iter().filter_map(|(key, _)| key.as_str());
+    let services =
+        names.map(|name| MonitoringService { name: name.to_owned(), in_lite: !FULL_ONLY[0].1.contains(&name) }).collect();
     if let Some(document) = document {
         merge(document, ours, report);
     }
@@ -45,6 +50,7 @@ pub fn add(document: &mut Option<Node>, written: &Written, report: &mut Report) 
         slack: alerts.slack.as_ref().map(|name| name.value.0.clone()),
         heartbeat: alerts.heartbeat.as_ref().map(|name| name.value.0.clone()),
         receivers: alerts.receivers.as_ref().map(|receivers| receivers.0.clone()),
+        services,
     };
     Some((monitoring, source))
 }

@@ -1,5 +1,6 @@
 //! The one integration-test binary: a file a feature.
 
+mod budget;
 mod check;
 mod dotenv;
 mod profile;
