@@ -1,6 +1,7 @@
 //! The one integration-test binary: a file a feature.
 
 mod check;
+mod deploy;
 mod dotenv;
 mod profile;
 mod profiles;
