@@ -58,14 +58,15 @@ STORES_AND_APP = [
         "names": ["library/python:3.13-slim"],
         "config": {"Cmd": ["python3"], "Env": [f"PATH={PATH}"]},
     },
-    {
-        "names": ["example/agent:1.0.0", "example/agent:1.1.0"],
+    # What differs between versions is what they say of themselves; one is never well, one does not start.
+    *({
+        "names": [f"example/agent:{version}"],
         "account": ("app", 1000, 1000, "/app"),
         "files": {"app/agent.py": APP / "agent.py"},
         "directories": {"app": 0o755},
         "config": {"Cmd": ["python3", "/app/agent.py"], "User": "1000:1000", "WorkingDir": "/app", "ExposedPorts": {"8000/tcp": {}},
-                   "Env": [f"PATH={PATH}", "PYTHONUNBUFFERED=1"]},
-    },
+                   "Env": [f"PATH={PATH}", "PYTHONUNBUFFERED=1", f"APP_VERSION={version}", f"BROKEN={broken}"]},
+    } for version, broken in (("1.0.0", ""), ("1.1.0", ""), ("1.2.0", ""), ("1.3.0", ""), ("1.4.0-unwell", "1"), ("1.5.0-dead", "2"))),
     {
         "names": ["library/canary:1"],
         "account": ("canary", 1000, 1000, "/"),

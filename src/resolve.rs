@@ -1,5 +1,6 @@
 //! From what is written to what it means: defaults, presets, ports, secrets' values, the Compose document.
 
+mod colours;
 mod compose;
 mod external;
 mod monitoring;
@@ -124,6 +125,14 @@ pub fn resolve(written: &Written, root: &Node, env: &dyn Fn(&str) -> Option<Stri
         monitoring,
         language: written.language.0,
         runbook: written.runbook.as_ref().map(|text| text.0.clone()),
+        deploy: Deploy {
+            wait: written.deploy.wait.0,
+            drain: written.deploy.drain.0,
+            keep: written.deploy.keep.0,
+            poll: written.deploy.poll.map(|poll| poll.0),
+            windows: written.deploy.windows.iter().flat_map(|window| window.0.clone()).collect(),
+            slack: written.alerts.slack.as_ref().map(|name| name.value.0.clone()),
+        },
         variables: variables(written),
         tls,
         secrets,

@@ -1,6 +1,7 @@
 //! Checks across fields, after every field has been read and resolved.
 
 mod budget;
+mod deploy;
 mod edge;
 mod machine;
 mod published;
@@ -18,6 +19,7 @@ pub fn validate(resolved: &Resolved, root: &Node, report: &mut Report) {
     if let Some(document) = &resolved.compose {
         services::check(resolved, document, report);
         published::check(resolved, report);
+        deploy::check(resolved, root, report);
         variables::check(resolved, root, document, report);
     }
     budget::check(resolved, root, report);

@@ -15,6 +15,9 @@ RUN = "/run/julia-bootstrap"
 with open(ETC + "/plan.json", encoding="utf-8") as f:
     PLAN = json.load(f)
 HOME = "/opt/" + PLAN["name"]
+# Services of which two take turns; a file here says that the second one is live.
+COLOURS = [s for s, how in PLAN.get("deploy", {}).get("services", {}).items() if how["blue_green"]]
+GREEN = VAR + "/green/"
 # So many failed attempts make a required stage "failed" in the eyes of the status (it goes on trying).
 PATIENCE = 5
 
@@ -76,7 +79,18 @@ def secret(name):
     if line:
         return re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), line[1])
     files = {s["name"]: s.get("credential") for s in PLAN["secrets"]}
-    return read(f"{HOME}/credentials/{files.get(name)}")
+    return read(f"{HOME}/credentials/{files.get(name)}").strip()
+
+
+def service(name):
+    # Of Compose's two the profile's one.
+    base, _, colour = name.rpartition("-")
+    return base if base in COLOURS and colour in ("blue", "green") else name
+
+
+def is_idle(name):
+    base, _, colour = name.rpartition("-")
+    return service(name) != name and (colour == "green") != os.path.exists(GREEN + base)
 
 
 def redact(text):

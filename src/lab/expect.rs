@@ -138,7 +138,7 @@ impl Expect {
             ssh_port: profile.ssh.port,
             sshd: sshd(profile),
             tcp_ports: tcp.collect(),
-            loopback_ports: routes().map(|route| route.loopback_port).collect(),
+            loopback_ports: routes().flat_map(|route| [Some(route.loopback_port), route.green_port]).flatten().collect(),
             domain: profile.domain.clone(),
             acme: profile.tls.acme && !names.is_empty(),
             names,

@@ -58,11 +58,25 @@ struct Zone {
     per_second: u32,
 }
 
+/// The two loopback ports of a service that takes turns with itself.
+#[derive(Serialize)]
+struct Pair {
+    name: String,
+    blue: u16,
+    green: u16,
+}
+
+/// What nginx calls such a pair.
+fn pair(service: &str, route: &Route) -> Option<Pair> {
+    Some(Pair { name: format!("{service}-{}", route.port), blue: route.loopback_port, green: route.green_port? })
+}
+
 #[derive(Serialize)]
 struct Location<'a> {
     #[serde(flatten)]
     route: &'a Route,
     service: &'a str,
+    pair: Option<String>,
     zone: Option<String>,
     burst: u32,
     prefix: &'a str,
@@ -83,6 +97,7 @@ pub struct Edge<'a> {
     client_header: &'static str,
     watched: bool,
     zones: Vec<Zone>,
+    pairs: Vec<Pair>,
     hosts: Vec<Server<'a>>,
     http2_directive: bool,
 }
@@ -98,6 +113,12 @@ impl<'a> Edge<'a> {
                 zones.push(Zone { name: name.clone(), per_second: limit.per_second });
                 name
             }));
+        }
+        let mut pairs: Vec<Pair> = Vec::new();
+        for pair in served(profile).filter_map(|(service, route)| pair(service, route)) {
+            if !pairs.iter().any(|known| known.name == pair.name) {
+                pairs.push(pair);
+            }
         }
         let hosts = hosts(profile)
             .into_iter()
@@ -128,6 +149,7 @@ impl<'a> Edge<'a> {
                         .map(|((service, route), zone)| Location {
                             route,
                             service,
+                            pair: pair(service, route).map(|pair| pair.name),
                             zone: zone.clone(),
                             burst: route.rate_limit.map_or(0, |limit| limit.burst),
                             prefix: route.path.trim_end_matches('/'),
@@ -141,6 +163,7 @@ impl<'a> Edge<'a> {
             client_header: profile.client_header,
             watched: profile.monitoring.is_some(),
             zones,
+            pairs,
             hosts,
             http2_directive: profile.distribution.facts().nginx_http2_directive,
         }

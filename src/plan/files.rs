@@ -44,6 +44,9 @@ pub fn files(profile: &Profile, stages: &[Stage], packages: &Packages) -> Result
         files.copy("stages", format!("{CODE}/stages/{}", stage.name), 0o755, &format!("stages/{}", stage.name))?;
     }
     files.copy("bootstrapctl", "/usr/local/bin/bootstrapctl", 0o755, "lib/bootstrapctl")?;
+    if profile.stack.is_some() {
+        files.copy("bootstrapctl", format!("{CODE}/ctl_deploy.py"), 0o644, "lib/ctl_deploy.py")?;
+    }
     units(&mut files, profile, stages)?;
     base(&mut files, profile)?;
     if !edge::hosts(profile).is_empty() {
@@ -84,6 +87,11 @@ fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
             files.render("units", format!("{UNITS}/{name}-{what}"), 0o644, &format!("units/{what}.j2"), json!({}))?;
         }
         files.copy("monitoring", format!("{CODE}/collect"), 0o755, "monitoring/collect")?;
+    }
+    if let (Some(_), Some(seconds)) = (&profile.stack, profile.deploy.poll) {
+        for what in ["deploy.service", "deploy.timer"] {
+            files.render("units", format!("{UNITS}/{name}-{what}"), 0o644, &format!("units/{what}.j2"), json!({"name": name, "seconds": seconds}))?;
+        }
     }
     if profile.host.swap_mib > 0 {
         files.render("units", format!("{UNITS}/swapfile.swap"), 0o644, "units/swapfile.swap.j2", json!({}))?;

@@ -2,7 +2,7 @@
 
 use super::{edge, open_ports, stages::Stage};
 use crate::dotenv::dotenv_quote;
-use crate::profile::model::{DockerSource, GitRef, Monitoring, Profile, SecretPlace, SecretSpec, SecretValue};
+use crate::profile::model::{DockerSource, GitRef, Monitoring, Profile, SecretPlace, SecretSpec, SecretValue, Stack};
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
@@ -119,6 +119,23 @@ fn watched(profile: &Profile, monitoring: &Monitoring) -> Result<Value> {
     }))
 }
 
+/// What deploys go by.
+fn deploy(profile: &Profile, stack: &Stack) -> Value {
+    let mut services = Map::new();
+    for service in &stack.services {
+        let Some(replacement) = &service.deploy else { continue };
+        let mut row = json!(replacement);
+        let mut ports: Vec<_> = service.routes.iter().filter_map(|route| Some((route.loopback_port, route.green_port?))).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        row["ports"] = json!(ports);
+        services.insert(service.name.clone(), row);
+    }
+    let mut all = json!(profile.deploy);
+    all["services"] = Value::Object(services);
+    all
+}
+
 /// `/etc/julia-bootstrap/plan.json`: all that the stages and `bootstrapctl` need to know.
 pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Result<Value> {
     let mut rows = Map::new();
@@ -176,6 +193,9 @@ pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Re
         "sources": git,
         "wait_seconds": WAIT_SECONDS,
     });
+    if let Some(stack) = &profile.stack {
+        plan["deploy"] = deploy(profile, stack);
+    }
     let stack = profile.stack.as_ref().map(|stack| crate::yaml::emit(&stack.compose)).unwrap_or_default();
     let used = || profile.variables.iter().filter(|(name, _)| stack.contains(name.as_str()));
     if used().next().is_some() {

@@ -46,6 +46,8 @@ pub struct Profile {
     pub language: &'static str,
     /// What the profile adds to the runbook.
     pub runbook: Option<String>,
+    /// How new versions come in.
+    pub deploy: Deploy,
     /// Variables of `.env` that are no secrets: where external services run.
     pub variables: Vec<(String, String)>,
     /// Secrets in the order written.
@@ -88,6 +90,38 @@ pub struct MonitoringService {
     pub name: String,
     /// [`Level::Lite`] has it, too.
     pub in_lite: bool,
+}
+
+/// How new versions come in.
+#[derive(Clone, Debug, Serialize)]
+pub struct Deploy {
+    /// Seconds until a new version must be healthy.
+    pub wait: u32,
+    /// Seconds that the old version has for what it has in hand.
+    pub drain: u32,
+    /// Versions that stay on the disk.
+    pub keep: u32,
+    /// Seconds between two looks for a new version.
+    pub poll: Option<u32>,
+    /// Minutes of the week between which new versions may come in by themselves; empty: always.
+    pub windows: Vec<(u32, u32)>,
+    /// Name of the secret with Slack's webhook.
+    pub slack: Option<String>,
+}
+
+/// How one service is replaced by its new version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Replacement {
+    /// Two of it take turns.
+    pub blue_green: bool,
+    /// Networks on which the live one bears the service's name.
+    pub networks: Vec<String>,
+    /// Run in the new version before it starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Vec<String>>,
+    /// Run in the new version when it has taken over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Vec<String>>,
 }
 
 /// Where a service's metrics are found.
@@ -340,6 +374,8 @@ pub struct Service {
     pub is_job: bool,
     /// Where its metrics are found.
     pub metrics: Option<Metrics>,
+    /// How it is replaced, if the profile says so.
+    pub deploy: Option<Replacement>,
 }
 
 /// A git repository built on the machine, in `/opt/<name>/src/<service>`.
@@ -374,6 +410,8 @@ pub struct Route {
     pub port: u16,
     /// Port on 127.0.0.1 that leads to it.
     pub loopback_port: u16,
+    /// The same for the second of two that take turns.
+    pub green_port: Option<u16>,
     /// The upstream sees the path without `path`.
     pub strip_prefix: bool,
     /// Passes WebSocket upgrades.

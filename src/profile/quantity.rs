@@ -56,6 +56,8 @@ numbers! {
     Tries(u8) = 1..=10;
     /// How many failures lead to a ban.
     Failures(u32) = 1..=100;
+    /// How many versions are kept.
+    Kept(u32) = 2..=50;
     /// Requests per second.
     PerSecond(u32) = 1..=10000;
     /// Requests at once.
@@ -142,6 +144,49 @@ impl Value for Duration {
             }
         }
         seconds.map(Self)
+    }
+}
+
+/// Hours of a day, on one or several days of the week.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window(pub Vec<(u32, u32)>);
+
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+/// Minutes of the week at which a window opens and closes, for each of its days.
+fn window(text: &str) -> Option<Vec<(u32, u32)>> {
+    let (days, hours) = text.split_once(' ').unwrap_or(("Mon-Sun", text));
+    let day = |name: &str| DAYS.iter().position(|day| *day == name);
+    let (first, last) = days.split_once('-').map_or((day(days)?, day(days)?), |(a, b)| (day(a).unwrap_or(9), day(b).unwrap_or(9)));
+    let minute = |text: &str| {
+        let (hour, minute) = text.split_once(':').filter(|(h, m)| h.len() == 2 && m.len() == 2)?;
+        let number = |text: &str, most: u32| text.parse::<u32>().ok().filter(|n| *n <= most && !text.starts_with('+'));
+        Some(number(hour, 24)? * 60 + number(minute, 59)?).filter(|minute| *minute <= 1440)
+    };
+    let (from, to) = hours.split_once('-')?;
+    let (from, to) = (minute(from)?, minute(to)?);
+    if first > 6 || last > 6 || from == to || from == 1440 {
+        return None;
+    }
+    // What ends before it begins goes on past midnight.
+    let length = if to > from { to - from } else { to + 1440 - from };
+    let count = (last + 7 - first) % 7 + 1;
+    Some((0..count).map(|n| ((first + n) % 7) as u32 * 1440 + from).map(|start| (start, start + length)).collect())
+}
+
+impl Value for Window {
+    fn type_name() -> String {
+        "\"DAYS HH:MM-HH:MM\"".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let text = reader.text(node, "a window of time")?;
+        let read = window(text);
+        if read.is_none() {
+            let message = format!("`{}` is not a window of time", shown(text));
+            reader.invalid(node.span, message).help("write it as `\"Mon-Fri 09:00-17:00\"`, `\"Sun 22:00-02:00\"` or `\"09:00-17:00\"`");
+        }
+        read.map(Self)
     }
 }
 

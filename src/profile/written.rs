@@ -49,6 +49,8 @@ section! {
         runbook: optional Markdown, "none", "|\n  ## Contacts\n  …";
         /// Who is told of alerts.
         alerts: with Alerts, "{}", "{slack: SLACK_WEBHOOK_URL}";
+        /// How new versions come in.
+        deploy: with DeployWritten, "{}", "{poll: 5m}";
         /// Services of the stack that run elsewhere: each is left out, and `<SERVICE>_HOST` and so on stand in `.env`.
         external: with External, "{}", "{postgres: {host: db.example.com, port: 5432}}";
         /// Secrets by name. They end in `/opt/<name>/.env` for Compose's interpolation, or as files.
@@ -248,6 +250,56 @@ fn literals(node: &Node, reader: &mut Reader<'_>) -> bool {
     }
 }
 
+section! {
+    /// How new versions come in, of the services that say `x-bootstrap.deploy` and of what shares their image.
+    DeployWritten {
+        /// How long a new version may take until it is healthy.
+        wait: with Period, "60s", "2m";
+        /// How long requests that the old version has in hand, and its WebSockets, may go on.
+        drain: with Period, "60s", "5m";
+        /// How many versions stay on the disk, to return to.
+        keep: with Kept, "5", "10";
+        /// How often the registry or the repository is asked for a new version, which is then deployed; without it, never.
+        poll: optional Period, "never", "5m";
+        /// When that may happen, in local time.
+        windows: with Vec<Window>, "[]", "[\"Mon-Fri 09:00-17:00\"]";
+    }
+}
+
+/// How a service is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// Beside the old one, or after it.
+    pub blue_green: bool,
+}
+
+impl Value for Way {
+    fn type_name() -> String {
+        "`recreate` or `blue-green`".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        one_of(node, reader, &["recreate", "blue-green"], "a way to deploy").map(|at| Self { blue_green: at == 1 })
+    }
+}
+
+/// A command: its words, or a line for the shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command(pub Vec<String>);
+
+impl Value for Command {
+    fn type_name() -> String {
+        "list of words, or a line for the shell".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        if let Some(items) = node.as_seq().filter(|items| !items.is_empty()) {
+            return items.iter().map(|item| Line::read(item, reader).map(|line| line.0)).collect::<Option<_>>().map(Self);
+        }
+        Line::read(node, reader).map(|line| Self(vec!["sh".into(), "-c".into(), line.0]))
+    }
+}
+
 /// Services that run elsewhere, each with what is known of it.
 #[derive(Clone, Debug)]
 pub struct External(pub Vec<(Spanned<String>, Variables)>);
@@ -417,6 +469,13 @@ section! {
         closed: with Vec<Spanned<Request>>, "[]", "[\"POST /signup\"]";
         /// Git repository that the image is built from on the machine.
         source: optional Spanned<SourceWritten>, "the image is pulled", "{git: \"https://git.example.com/me/app.git\", branch: main}";
+        /// How a new version takes its place: `blue-green` starts it beside the old one and leads requests over when it is healthy,
+        /// `recreate` stops the old one first. Written at either, the service and all that share its image are deployed together.
+        deploy: optional Spanned<Way>, "only by hand, `recreate`", "blue-green";
+        /// Command that is run in a container of the new version before it starts, such as a migration; if it fails, the old version stays.
+        before: optional Command, "none", "[python3, manage.py, migrate]";
+        /// The same once the new version has taken over.
+        after: optional Command, "none", "[python3, manage.py, clear_cache]";
         /// Published ports that everybody may reach; all others must be on 127.0.0.1.
         public_ports: with Vec<Spanned<PortRule>>, "[]", "[\"8883/tcp\"]";
         /// Where Prometheus finds its metrics.

@@ -1,10 +1,10 @@
 //! The Compose document: where it comes from, and what is added before it goes to the machine.
 
-use super::beside;
+use super::{beside, colours};
 use super::ports::Ports;
 use super::service::Extended;
 use crate::load::read_file;
-use crate::profile::model::{PortRule, Service, Stack};
+use crate::profile::model::{PortRule, Replacement, Service, Stack};
 use crate::profile::reader::Reader;
 use crate::profile::written::Written;
 use crate::report::Report;
@@ -51,16 +51,18 @@ pub fn document(written: &Written, root: &Node, report: &mut Report) -> Option<N
 /// The stack: the document with its name, fixed names of volumes and networks, loopback ports and builds.
 pub fn stack(name: &str, document: &Node, services: &[Extended], ports: &Ports) -> Stack {
     let span = document.span;
+    let twins = colours::twins(services);
     let mut entries = vec![(Node::string(span, "name"), Node::string(span, name))];
     for (key, value) in document.as_map().unwrap_or_default() {
         let value = match key.as_str() {
             Some("name") => continue,
-            Some("services") => emitted_services(name, services, ports, value),
+            Some("services") => emitted_services(name, services, ports, &twins, value),
             Some("volumes" | "networks") => fixed_names(name, value),
             _ => value.clone(),
         };
         entries.push((key.clone(), value));
     }
+    colours::declare(name, &twins, span, &mut entries);
     let mut public: Vec<PortRule> =
         services.iter().flat_map(|service| service.public_ports.iter().map(|rule| rule.value)).collect();
     public.sort();
@@ -79,6 +81,12 @@ pub fn stack(name: &str, document: &Node, services: &[Extended], ports: &Ports) 
             has_healthcheck: service.has_healthcheck(),
             root_reason: service.root_reason.clone(),
             metrics: service.metrics.clone(),
+            deploy: service.deploy.as_ref().map(|way| Replacement {
+                blue_green: way.value.blue_green,
+                networks: twins.iter().filter(|twin| twin.service == service.name).map(|twin| twin.network_name(name)).collect(),
+                before: service.hooks[0].clone(),
+                after: service.hooks[1].clone(),
+            }),
             is_job: all.iter().any(|other| other.waits_for_end_of(&service.name)),
         })
         .collect();
@@ -91,9 +99,9 @@ fn image(name: &str, service: &Extended) -> Option<String> {
     service.image().map(str::to_owned).or_else(built)
 }
 
-fn emitted_services(name: &str, services: &[Extended], ports: &Ports, value: &Node) -> Node {
+fn emitted_services(name: &str, services: &[Extended], ports: &Ports, twins: &[colours::Twin], value: &Node) -> Node {
     let span = value.span;
-    let entries = services.iter().map(|service| {
+    let entries = services.iter().flat_map(|service| {
         let mut node = service.node.clone();
         node.remove("x-bootstrap");
         for (_, host, target) in ports.added.iter().filter(|(owner, ..)| *owner == service.name) {
@@ -107,7 +115,12 @@ fn emitted_services(name: &str, services: &[Extended], ports: &Ports, value: &No
         if service.source.is_some() {
             add_build(name, service, &mut node);
         }
-        (Node::string(service.span, service.name.as_str()), node)
+        colours::join(service, twins, &mut node);
+        colours::depend(services, &mut node);
+        if service.is_blue_green() {
+            return colours::pair(service, node, ports);
+        }
+        vec![(Node::string(service.span, service.name.as_str()), node)]
     });
     Node { span, kind: Kind::Map(entries.collect()) }
 }

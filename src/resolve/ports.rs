@@ -124,12 +124,19 @@ fn range(text: &str) -> Option<(u16, u16)> {
 #[derive(Debug, Default)]
 pub struct Ports {
     table: BTreeMap<(String, u16), u16>,
+    /// The same for the second of two that take turns.
+    green: BTreeMap<(String, u16), u16>,
     domain: Option<String>,
     /// Ports that the Compose document has to publish beyond its own, in order.
     pub added: Vec<(String, u16, u16)>,
 }
 
 impl Ports {
+    /// The port that leads to the second of two that take turns.
+    pub fn green(&self, service: &str, port: u16) -> Option<u16> {
+        self.green.get(&(service.to_owned(), port)).copied()
+    }
+
     /// The resolved route of a service.
     pub fn route(&self, service: &str, written: &RouteWritten) -> Route {
         let port = written.port.map_or(0, |port| port.0);
@@ -142,6 +149,7 @@ impl Ports {
             path: written.path.0.clone(),
             port,
             loopback_port: self.table.get(&(service.to_owned(), port)).copied().unwrap_or(port),
+            green_port: self.green(service, port),
             strip_prefix: written.strip_prefix,
             websocket: written.websocket,
             rate_limit: written
@@ -183,10 +191,17 @@ pub fn allocate(written: &Written, services: &[Extended], report: &mut Report) -
                 Some(there) => Some(there),
                 None => {
                     let own = Some(port).filter(|port| *port >= 1024 && !taken.contains(port));
-                    let free = own.or_else(|| (FIRST..32_000).find(|port| !taken.contains(port)));
+                    let mut next = |own: Option<u16>| {
+                        let free = own.or_else(|| (FIRST..32_000).find(|port| !taken.contains(port)));
+                        taken.extend(free);
+                        free
+                    };
+                    let free = next(own);
                     if let Some(free) = free {
-                        taken.insert(free);
                         ports.added.push((service.name.clone(), free, port));
+                    }
+                    if let Some(green) = service.is_blue_green().then(|| next(None)).flatten() {
+                        ports.green.insert(key.clone(), green);
                     }
                     free
                 }

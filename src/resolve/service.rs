@@ -3,9 +3,9 @@
 use crate::profile::model::{GitRef, GitSource, Metrics, PortRule};
 use crate::profile::reader::{Reader, Spanned, Value, shown};
 use crate::profile::text::{HealthPath, Request};
-use crate::profile::written::{Extension, RouteWritten, SourceWritten};
+use crate::profile::written::{Extension, RouteWritten, SourceWritten, Way};
 use crate::report::{Report, Span};
-use crate::yaml::Node;
+use crate::yaml::{Kind, Node};
 
 /// A service with its extension read.
 #[derive(Debug)]
@@ -30,9 +30,28 @@ pub struct Extended {
     pub root_reason: Option<String>,
     /// Where its metrics are found.
     pub metrics: Option<Metrics>,
+    /// How it is replaced.
+    pub deploy: Option<Spanned<Way>>,
+    /// What is run before and after that.
+    pub hooks: [Option<Vec<String>>; 2],
 }
 
 impl Extended {
+    /// True when two of it take turns.
+    pub fn is_blue_green(&self) -> bool {
+        self.deploy.as_ref().is_some_and(|way| way.value.blue_green)
+    }
+
+    /// The keys of the networks that it is on.
+    pub fn networks(&self) -> Vec<&str> {
+        match self.node.get("networks").map(|node| &node.kind) {
+            _ if self.node.get("network_mode").is_some_and(|mode| !mode.is_null()) => Vec::new(),
+            Some(Kind::Seq(items)) => items.iter().filter_map(Node::as_str).collect(),
+            Some(Kind::Map(entries)) => entries.iter().filter_map(|(key, _)| key.as_str()).collect(),
+            _ => vec!["default"],
+        }
+    }
+
     /// The image as written.
     pub fn image(&self) -> Option<&str> {
         self.node.get("image").filter(|image| !image.is_null()).and_then(Node::as_str)
@@ -109,6 +128,8 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
         public_ports: Vec::new(),
         root_reason: None,
         metrics: None,
+        deploy: None,
+        hooks: [None, None],
     };
     if let Some(extension) = node.get("x-bootstrap").filter(|extension| !extension.is_null())
         && let Some(extension) = Extension::read(extension, &mut Reader { report })
@@ -122,6 +143,8 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
         extended.closed = extension.closed;
         extended.source = extension.source.and_then(|source| git_source(source, report));
         extended.public_ports = extension.public_ports;
+        extended.deploy = extension.deploy;
+        extended.hooks = [extension.before, extension.after].map(|hook| hook.map(|command| command.0));
         extended.root_reason = extension.runs_as_root.map(|reason| reason.0);
         extended.metrics = extension.metrics.and_then(|metrics| {
             let dashboard = metrics.dashboard.map(|kind| kind.0);

@@ -175,7 +175,9 @@ fn alerts(resolved: &Resolved, root: &Node, report: &mut Report) {
         }
         return;
     };
-    if resolved.profile.monitoring.is_none() {
+    // Deploys are told to Slack with and without monitoring.
+    let slack = resolved.compose.is_some() && alerts.get("slack").is_some_and(|node| !node.is_null());
+    if resolved.profile.monitoring.is_none() && !slack {
         let stack = resolved.compose.is_some();
         let help = if stack { "add `monitoring: full` or `lite`" } else { "monitoring runs beside a stack: add `services`" };
         report.warning(place.span, "unused", "without monitoring there are no alerts").help(help);
@@ -224,7 +226,8 @@ fn secrets(resolved: &Resolved, root: &Node, report: &mut Report) {
         let name = &secret.name;
         let login = resolved.profile.docker.logins.iter().any(|login| login.password == *name);
         let keys = resolved.services.iter().filter_map(|service| service.source.as_ref()?.value.deploy_key.as_ref());
-        let alert = monitoring.is_some_and(|m| [&m.slack, &m.heartbeat].contains(&&Some(name.clone()))) || receivers.contains(name.as_str());
+        let told = resolved.compose.is_some() && resolved.profile.deploy.slack.as_deref() == Some(name);
+        let alert = told || monitoring.is_some_and(|m| [&m.slack, &m.heartbeat].contains(&&Some(name.clone()))) || receivers.contains(name.as_str());
         let given = alert || login || keys.into_iter().any(|key| key == name);
         let needed = given || whole_file;
         if matches!(secret.value, SecretValue::Given(_)) {

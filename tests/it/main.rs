@@ -2,6 +2,7 @@
 
 mod budget;
 mod check;
+mod deploy;
 mod dotenv;
 mod profile;
 mod profiles;

@@ -4,6 +4,9 @@ import json
 import subprocess
 import sys
 
+sys.path.insert(0, "/usr/local/lib/julia-bootstrap")
+import jb  # noqa: E402
+
 
 def out(*words):
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout
@@ -12,13 +15,16 @@ def out(*words):
 rows = []
 for name in out("docker", "ps", "-aq", "--filter", f"label=com.docker.compose.project={sys.argv[1]}").split():
     data = json.loads(out("docker", "inspect", name))[0]
+    service = data["Config"]["Labels"].get("com.docker.compose.service", "")
+    if jb.is_idle(service):
+        continue
     state = data["State"]
     uid = None
     if state.get("Pid"):
         with open(f"/proc/{state['Pid']}/status", encoding="ascii", errors="replace") as file:
             uid = next(int(line.split()[2]) for line in file if line.startswith("Uid:"))
     rows.append({
-        "service": data["Config"]["Labels"].get("com.docker.compose.service", ""),
+        "service": jb.service(service),
         "state": state["Status"],
         "health": (state.get("Health") or {}).get("Status"),
         "exit": state.get("ExitCode"),

@@ -8,6 +8,9 @@ import subprocess
 import sys
 import time
 
+sys.path.insert(0, "/usr/local/lib/julia-bootstrap")
+import jb  # noqa: E402
+
 name, action, *kinds = sys.argv[1:]
 STATE = "/var/lib/julia-bootstrap"
 VOLUME, IMAGE = "/srv/small", "/var/tmp/small.img"
@@ -22,8 +25,10 @@ def run(*words, check=True):
 
 
 def container(service):
-    label = "label=com.docker.compose."
-    return run("docker", "ps", "-aq", "--filter", f"{label}project={name}", "--filter", f"{label}service={service}").split()[0]
+    label = "com.docker.compose."
+    rows = run("docker", "ps", "-a", "--filter", f"label={label}project={name}", "--format", '{{.ID}} {{.Label "%sservice"}}' % label)
+    found = (row.split() for row in rows.splitlines())
+    return next(one for one, label in found if jb.service(label) == service and not jb.is_idle(label))
 
 
 def volume(broken):

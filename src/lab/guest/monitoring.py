@@ -9,6 +9,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+sys.path.insert(0, "/usr/local/lib/julia-bootstrap")
+import jb  # noqa: E402
+
 name, what = sys.argv[1:3]
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -18,8 +21,9 @@ def out(*words):
 
 
 def container(service):
-    labels = [f"label=com.docker.compose.project={name}", f"label=com.docker.compose.service={service}"]
-    return out("docker", "ps", "-q", *(word for label in labels for word in ("--filter", label))).split()[0]
+    rows = out("docker", "ps", "--filter", f"label=com.docker.compose.project={name}", "--format", '{{.ID}} {{.Label "com.docker.compose.service"}}')
+    found = (row.split() for row in rows.splitlines())
+    return next(one for one, label in found if jb.service(label) == service and not jb.is_idle(label))
 
 
 def ask(service, port, path, **query):

@@ -2,11 +2,14 @@
 """A small real service of the shape of a chat agent: an API that queues webhooks, a worker that takes them, a scheduler.
 
 RUN_MODE       api (default), worker or scheduler
+BROKEN         1: the API is never healthy, 2: no process starts
 REDIS_URL      redis://[:password@]host:port/db
 DATABASE_URL   postgresql://user:password@host:port/database
 
 `agent.py health` asks the running process of the same container whether it is well: the container's health check.
 """
+import base64
+import hashlib
 import http.server
 import json
 import os
@@ -28,6 +31,9 @@ DATABASE_URL = os.environ.get("DATABASE_URL", "postgresql://postgres@postgres:54
 TICK_SECONDS = 10
 HEARTBEAT = pathlib.Path(os.environ.get("HEARTBEAT_FILE", "/tmp/heartbeat"))
 QUEUE, DONE, TICKS = "agent:jobs", "agent:done", "agent:ticks"
+# How often each webhook arrived and each job was done, by its id.
+ARRIVED, WORKED = "agent:arrived", "agent:worked"
+BROKEN = os.environ.get("BROKEN", "")
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 stopping = threading.Event()
 
@@ -97,6 +103,8 @@ class Api(http.server.BaseHTTPRequestHandler):
         started = time.monotonic()
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length).decode(errors="replace")
+        if self.headers.get("Upgrade", "").lower() == "websocket":
+            return self.websocket()
         route = "/" + self.path.split("?")[0].strip("/").split("/")[0]
         answer = {"/": self.home, "/health": self.health, "/metrics": self.show_metrics, "/webhook": lambda: self.webhook(body)}.get(route)
         status, kind, text = answer() if answer else (404, "application/json", '{"detail": "Not Found"}')
@@ -125,7 +133,7 @@ class Api(http.server.BaseHTTPRequestHandler):
                 checks[name] = "ok" if ask() else "no answer"
             except (redis.RedisError, psycopg2.Error, OSError) as error:
                 checks[name] = type(error).__name__
-        well = set(checks.values()) == {"ok"}
+        well = set(checks.values()) == {"ok"} and not BROKEN
         return 200 if well else 503, "application/json", json.dumps({"status": "healthy" if well else "unhealthy", "version": VERSION, **checks})
 
     def show_metrics(self):
@@ -134,12 +142,33 @@ class Api(http.server.BaseHTTPRequestHandler):
 
     def webhook(self, body):
         """Puts the message into the queue and answers at once."""
-        job = {"path": self.path, "body": body, "at": time.time()}
+        identity = self.headers.get("X-Id")
+        job = {"path": self.path, "body": body, "at": time.time(), "id": identity}
+        slow = self.path.split("/slow/")
+        if len(slow) == 2:
+            time.sleep(min(float(slow[1]), 120))
         try:
+            if identity:
+                self.redis.hincrby(ARRIVED, identity, 1)
             self.redis.rpush(QUEUE, json.dumps(job))
         except redis.RedisError as error:
             return 503, "application/json", json.dumps({"queued": False, "error": type(error).__name__})
-        return 200, "application/json", '{"queued": true}'
+        return 200, "application/json", json.dumps({"queued": True, "version": VERSION})
+
+    def websocket(self):
+        """RFC 6455, as far as an echo of short texts needs it."""
+        key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+        self.end_headers()
+        self.close_connection = True
+        while head := self.rfile.read(2):
+            mask, data = self.rfile.read(4), self.rfile.read(head[1] & 0x7F)
+            if head[0] & 0x0F == 8:
+                break
+            self.wfile.write(bytes([0x81, len(data)]) + bytes(byte ^ mask[at % 4] for at, byte in enumerate(data)))
 
     def log_message(self, format, *args):
         log("request", client=self.client_address[0], line=format % args)
@@ -177,6 +206,8 @@ def worker():
             if taken:
                 job = json.loads(taken[1])
                 time.sleep(float(os.environ.get("JOB_SECONDS", "0.05")))
+                if job.get("id"):
+                    queue.hincrby(WORKED, job["id"], 1)
                 log("job done", path=job.get("path"), jobs=queue.incr(DONE))
             beat()
         except redis.RedisError as error:
@@ -216,6 +247,8 @@ def main():
     if sys.argv[1:] == ["health"]:
         return health()
     modes = {"api": api, "worker": worker, "scheduler": scheduler}
+    if BROKEN == "2":
+        return "this version does not start"
     if MODE not in modes:
         return f"RUN_MODE is `{MODE}`: set it to one of {', '.join(modes)}"
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import sys
 import time
 import urllib.error
@@ -61,7 +62,8 @@ def docker_line(path, line):
     """Labels, time and text of a line of the json-file driver."""
     entry = json.loads(line)
     labels = {"job": "docker", "stream": entry.get("stream", "stdout")}
-    service = (entry.get("attrs") or {}).get("com.docker.compose.service")
+    # Two of a service take turns: the settings take the colour off.
+    service = re.sub("-(blue|green)$", "", (entry.get("attrs") or {}).get("com.docker.compose.service") or "")
     return labels | ({"service": service} if service else {}), nanoseconds(entry["time"]), entry["log"].rstrip("\n")
 
 

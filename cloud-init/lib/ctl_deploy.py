@@ -1,0 +1,508 @@
+# Deploys: a new version beside the old one, requests led over, the old one drained. releases.json says what is live; nginx,
+# Compose and the containers follow it, by the deploy itself or, after a crash, by whoever comes next.
+import fcntl
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+
+sys.path.insert(0, "/usr/local/lib/julia-bootstrap")
+import jb  # noqa: E402
+
+NAME = jb.PLAN["name"]
+DEPLOY = jb.PLAN.get("deploy", {})
+MINE = DEPLOY.get("services", {})
+STATE = jb.VAR + "/releases.json"
+FROZEN = jb.VAR + "/frozen"
+BASE = jb.HOME + "/compose.yaml"
+# Compose reads it beside the other by itself.
+OVERRIDE = jb.HOME + "/compose.override.yaml"
+NEXT = jb.RUN + "/next.yaml"
+# A migration may take long.
+HOOK = 1800
+REMEMBERED = 100
+
+
+class Failed(Exception):
+    pass
+
+
+def step(text):
+    print(text, flush=True)
+
+
+def docker(*args, fine=False):
+    code, text = jb.run(["docker", *args], HOOK)
+    if not code:
+        return text
+    if not fine:
+        raise Failed(f"docker {' '.join(args[:2])}: {jb.last_line(text)}")
+    return None
+
+
+def compose(*args, over=OVERRIDE):
+    return docker("compose", "-f", BASE, "-f", over, *args)
+
+
+def tag(group, number):
+    return f"{NAME}-release/{group.lower()}:{number}"
+
+
+def containers(service):
+    label = "label=com.docker.compose."
+    found = docker("ps", "-aq", *(x for y in (f"project={NAME}", f"service={service}", "oneoff=False") for x in ("--filter", label + y)))
+    return json.loads(docker("inspect", *found.split())) if found else []
+
+
+def commit(group):
+    # What a branch or tag is at now; of an annotated tag, what it stands for.
+    service, repository, ref, key = next(row for row in (x.split("\t") for x in jb.PLAN["sources"]) if row[0] == group)
+    ssh = f"ssh -i {jb.HOME}/credentials/{key} -o IdentitiesOnly=yes -o StrictHostKeyChecking=accept-new"
+    names = [f"refs/heads/{ref}", f"refs/tags/{ref}", f"refs/tags/{ref}^{{}}"]
+    code, text = jb.run(["git", "ls-remote", "--", repository, *names], env=dict(os.environ, **({"GIT_SSH_COMMAND": ssh} if key else {})))
+    if code or not text:
+        raise Failed(f"{service}: {jb.last_line(text)}")
+    return text.split("\n")[-1].split()[0]
+
+
+def tell(text):
+    step(text)
+    url = DEPLOY["slack"] and jb.secret(DEPLOY["slack"])
+    data = json.dumps({"text": f"{NAME}: {text}"}).encode()
+    for _ in range(3 if url else 0):
+        try:
+            urllib.request.urlopen(urllib.request.Request(url, data, {"Content-Type": "application/json"}), timeout=10).close()
+            return
+        except OSError as error:
+            why = jb.redact(str(error))
+            time.sleep(2)
+    if url:
+        step(f"Slack was not told: {why}")
+
+
+class Machine:
+    def __init__(self):
+        self.state = {"current": {}, "green": [], "pending": None, "releases": [], **json.loads(jb.read(STATE, "{}"))}
+        p = subprocess.run(["docker", "compose", "-f", BASE, "config", "--format", "json"], stdout=-1, stderr=-1, text=True, check=False)
+        if p.returncode:
+            raise Failed(jb.last_line(p.stderr))
+        self.jobs, images, self.groups = set(), {}, {}
+        for name, s in json.loads(p.stdout)["services"].items():
+            images.setdefault(s.get("image", name), set()).add(jb.service(name))
+            self.jobs |= {on for on, how in (s.get("depends_on") or {}).items() if how["condition"] == "service_completed_successfully"}
+        # What shares an image is one group, called after the service that says how to deploy. Jobs come first.
+        for image, members in images.items():
+            members = sorted(members, key=lambda m: (m not in self.jobs, m))
+            name = next((m for m in MINE if m in members), members[-1])
+            self.groups[name] = {"image": image, "members": members, "turns": [m for m in members if m in jb.COLOURS]}
+
+    def save(self):
+        jb.write(STATE, json.dumps(self.state, indent=1) + "\n", 0o600)
+
+    def live(self, service, other=False):
+        if service not in jb.COLOURS:
+            return service
+        return f"{service}-{'green' if (service in self.state['green']) != other else 'blue'}"
+
+    def release(self, number):
+        return next((r for r in self.state["releases"] if r["id"] == number), None)
+
+    def of(self, group):
+        return [r for r in self.state["releases"] if r["group"] == group]
+
+    def record(self, group, image, **more):
+        number = 1 + max((r["id"] for r in self.state["releases"]), default=0)
+        row = {"id": number, "group": group, "image": image, "at": time.strftime("%Y-%m-%d %H:%M:%S"), "result": "running", "seconds": 0, "why": "", **more}
+        digests = docker("image", "inspect", "-f", "{{json .RepoDigests}}", image, fine=True)
+        row["digest"] = (json.loads(digests or "null") or [""])[0]
+        docker("tag", image, tag(group, number))
+        self.state["releases"].append(row)
+        return row
+
+    def wanted(self, group=None, image=None):
+        # Images and colours as they stand; of one group also the new ones beside them.
+        rows = {}
+        for name, g in self.groups.items():
+            number = self.state["current"].get(name)
+            pinned = {"image": tag(name, number), "pull_policy": "never"} if number else {}
+            new = {"image": image, "pull_policy": "never"} if name == group else None
+            for m in g["members"]:
+                if m in g["turns"]:
+                    rows[self.live(m)] = {**pinned, "scale": 1}
+                    rows[self.live(m, True)] = {**(new or pinned), "scale": int(bool(new))}
+                elif new or pinned:
+                    rows[m] = new or pinned
+        return json.dumps({"services": rows}, indent=1) + "\n"
+
+    def follow(self):
+        jb.write(OVERRIDE, self.wanted())
+        os.makedirs(jb.GREEN, exist_ok=True)
+        for service in jb.COLOURS:
+            if service in self.state["green"]:
+                jb.write(jb.GREEN + service, "")
+            elif os.path.exists(jb.GREEN + service):
+                os.remove(jb.GREEN + service)
+                jb.sync_dir(jb.GREEN)
+
+    def first(self, group):
+        # What runs before any deploy is a release too: something to return to. A power cut may have taken its image.
+        number = self.state["current"].get(group)
+        if number:
+            name = tag(group, number)
+            if docker("image", "inspect", name, fine=True) or docker("tag", self.release(number)["image"], name, fine=True) is not None:
+                return
+            del self.state["current"][group]
+        asked = self.groups[group]["image"]
+        running = containers(self.live(group))
+        image = running[0]["Image"] if running else docker("image", "inspect", "-f", "{{.Id}}", asked, fine=True)
+        if image:
+            code, head = jb.run(["git", "-C", f"{jb.HOME}/src/{group}", "rev-parse", "HEAD"])
+            row = self.record(group, image, asked=asked, version=image if code else head, by="first start", result="ok")
+            self.state["current"][group] = row["id"]
+
+    def name(self, service, other=False):
+        # The live one bears the service's name for the other containers.
+        for c in containers(self.live(service, other)):
+            for network in MINE[service]["networks"]:
+                code, text = jb.run(["docker", "network", "connect", "--alias", service, network, c["Id"]])
+                if code and "already exists" not in text:
+                    raise Failed(jb.last_line(text))
+
+    def stop(self, services):
+        # Each has its own stop_grace_period.
+        ids = [c["Id"] for s in services for c in containers(s)]
+        if ids:
+            docker("stop", *ids)
+        return ids
+
+    def settle(self, group):
+        g = self.groups[group]
+        self.follow()
+        for m in g["turns"]:
+            self.name(m)
+        rest = [m for m in g["members"] if m not in g["turns"] and m not in self.jobs]
+        if rest:
+            compose("up", "-d", "--no-deps", *rest)
+        ids = self.stop([self.live(m, True) for m in g["turns"]])
+        if ids:
+            docker("rm", "-f", *ids)
+
+    def well(self, service):
+        job = service in self.jobs
+        began = time.monotonic()
+        what, log = "has no container", ""
+        while time.monotonic() - began < (HOOK if job else DEPLOY["wait"]):
+            for c in containers(service):
+                s = c["State"]
+                health = (s.get("Health") or {}).get("Status")
+                what = f"is {s['Status']}" + (f", {health}" if health else "")
+                if job and s["Status"] == "exited" and not s["ExitCode"]:
+                    return
+                # Without a health check: it stays up for a while.
+                if not job and s["Running"] and (health == "healthy" or not health and time.monotonic() - began > 10):
+                    return
+                if health == "unhealthy" or s["Status"] in ("exited", "dead") or c["RestartCount"] > 2:
+                    began = -1e9
+            time.sleep(0.5)
+        for c in containers(service):
+            log = "\n" + (docker("logs", "--tail", "15", c["Id"], fine=True) or "")
+        raise Failed(f"{service} {what}{log}")
+
+    def hook(self, group, when):
+        for m in self.groups[group]["members"]:
+            words = MINE.get(m, {}).get(when)
+            if words:
+                step(f"{when}: {' '.join(words)}")
+                name = NAME + "-hook"
+                docker("rm", "-f", name, fine=True)
+                service = self.live(m, when == "before")
+                args = ["docker", "compose", "-f", BASE, "-f", NEXT, "run", "--rm", "--no-deps", "-T", "--name", name, service, *words]
+                code, text = jb.run(args, HOOK)
+                docker("rm", "-f", name, fine=True)
+                if code:
+                    raise Failed(f"the command `{when}` of {m} ended with {code}\n" + "\n".join(text.splitlines()[-15:]))
+
+    def drain(self, service):
+        # Requests are led anew from here on; those in hand, and what is on its way, end in peace.
+        column = int(service not in self.state["green"])
+        ports = " or ".join(f"dport = :{pair[column]}" for pair in MINE[service]["ports"])
+        began = time.monotonic()
+        while ports and time.monotonic() - began < DEPLOY["drain"]:
+            if time.monotonic() - began > 3 and not jb.run(["ss", "-Htn", "state", "established", f"( {ports} )"])[1]:
+                break
+            time.sleep(0.5)
+        # Nobody asks for it by name any more, unless somebody still does.
+        for c in containers(self.live(service, True)):
+            for network in MINE[service]["networks"]:
+                address = c["NetworkSettings"]["Networks"].get(network, {}).get("IPAddress")
+                busy = address and jb.run(["nsenter", "-n", "-t", str(c["State"]["Pid"]), "ss", "-Htn", "state", "established", "src", address])[1]
+                if address and not busy:
+                    docker("network", "disconnect", network, c["Id"], fine=True)
+
+    def deploy(self, group, image, by, **more):
+        g, state, began = self.groups[group], self.state, time.monotonic()
+        back = {"current": dict(state["current"]), "green": list(state["green"])}
+        row = self.record(group, image, by=by, **more)
+        state["pending"] = row["id"]
+        self.save()
+        step(f"release {row['id']} of {group}: {row['asked']}")
+        rest = [m for m in g["members"] if m not in g["turns"]]
+        try:
+            jb.write(NEXT, self.wanted(group, tag(group, row["id"])), durable=False)
+            self.hook(group, "before")
+            if g["turns"]:
+                step("starting beside the old one")
+                beside = [self.live(m, True) for m in g["turns"]]
+                compose("up", "-d", "--no-deps", *beside, over=NEXT)
+                for service in beside:
+                    self.well(service)
+                # New work is for new workers: the old ones finish what they have.
+                step("stopping the others")
+                self.stop([m for m in rest if m not in self.jobs])
+                for m in g["turns"]:
+                    self.name(m, True)
+            step("switching")
+            state["current"][group] = row["id"]
+            state["green"] = [s for s in jb.COLOURS if (s in state["green"]) != (s in g["turns"])]
+            self.save()
+            self.follow()
+            for m in rest:
+                step(f"starting {m}")
+                compose("up", "-d", "--no-deps", m)
+                self.well(m)
+            self.hook(group, "after")
+        except Failed as error:
+            step("going back")
+            state.update(back)
+            self.save()
+            self.settle(group)
+            return self.end(row, began, "failed", jb.redact(str(error)))
+        step("draining")
+        for m in g["turns"]:
+            self.drain(m)
+        self.settle(group)
+        return self.end(row, began, "ok", "")
+
+    def end(self, row, began, result, why):
+        row.update(result=result, why=why[-4000:], seconds=round(time.monotonic() - began))
+        self.state["pending"] = None
+        self.save()
+        self.prune(row["group"])
+        what = f"release {row['id']} of {row['group']} ({row['asked']}, by {row['by']})"
+        tell(f"{what} is live, {row['seconds']} s" if result == "ok" else f"{what} failed, the old version stays: {why}")
+        return int(result != "ok")
+
+    def recover(self):
+        row = self.release(self.state["pending"])
+        if row:
+            done = self.state["current"].get(row["group"]) == row["id"]
+            row.update(result="ok" if done else "interrupted", why="it was interrupted" + ", and finished" * done)
+            self.settle(row["group"])
+            self.state["pending"] = None
+            self.save()
+            step(f"release {row['id']} of {row['group']} {row['why']}")
+
+    def prune(self, group):
+        rows = self.of(group)
+        kept = {r["id"] for r in rows if r["result"] == "ok"}
+        kept = {*sorted(kept)[-DEPLOY["keep"] :], self.state["current"].get(group), rows[-1]["id"]}
+        needed = {r["image"] for r in self.state["releases"] if r["group"] != group or r["id"] in kept}
+        ids = (docker("ps", "-aq", fine=True) or "").split()
+        needed |= set((ids and docker("inspect", "-f", "{{.Image}}", *ids, fine=True) or "").split())
+        needed |= {docker("image", "inspect", "-f", "{{.Id}}", g["image"], fine=True) for g in self.groups.values()}
+        for r in rows:
+            if r["id"] not in kept and not r.get("gone"):
+                docker("rmi", tag(group, r["id"]), fine=True)
+                if r["image"] not in needed:
+                    refs = docker("image", "inspect", "-f", "{{join .RepoTags \" \"}} {{join .RepoDigests \" \"}}", r["image"], fine=True)
+                    docker("rmi", *(refs or "").split(), fine=True)
+                r["gone"] = True
+        gone = [r for r in rows if r.get("gone")][:-REMEMBERED]
+        self.state["releases"] = [r for r in self.state["releases"] if r not in gone]
+        self.save()
+
+    def obtain(self, group, asked, known):
+        # Image and version, unless it is known. What is built on the machine is known by its commit.
+        built = asked == self.groups[group]["image"] and any(x.startswith(group + "\t") for x in jb.PLAN["sources"])
+        version = built and commit(group)
+        if version in known:
+            return None
+        if built:
+            code, text = jb.run([jb.CODE + "/stages/pull", group], HOOK)
+            if code:
+                raise Failed("building it: " + jb.last_line(text))
+        else:
+            docker("pull", "-q", asked)
+        image = docker("image", "inspect", "-f", "{{.Id}}", asked)
+        version = version or image
+        return None if version in known else (image, version)
+
+    def update(self, group, asked, by, force=False):
+        self.first(group)
+        self.save()
+        current = self.release(self.state["current"].get(group)) or {"asked": self.groups[group]["image"]}
+        known = {r["version"] for r in self.of(group)} if by == "poll" else {current.get("version")}
+        if asked.startswith((":", "@")):
+            asked = re.sub(r"(:[^/:]+)?(@.*)?$", "", self.groups[group]["image"]) + asked
+        asked = asked or (current["asked"] if by == "poll" else self.groups[group]["image"])
+        found = self.obtain(group, asked, set() if force else known)
+        if found:
+            return self.deploy(group, found[0], by, asked=asked, version=found[1])
+        if by != "poll":
+            step(f"{asked} is live already")
+        return 0
+
+
+def who():
+    return os.environ.get("SUDO_USER") or "root"
+
+
+def alone(wait):
+    os.makedirs(jb.RUN, exist_ok=True)
+    lock = open(jb.RUN + "/operation.lock", "w", encoding="ascii")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        if not wait:
+            lock.close()
+            return None
+        step("waiting for another deploy or backup to end")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def apart():
+    # A unit of its own: a lost SSH connection does not end it, and whatever ends it, what it left is put in order.
+    if "JB_APART" not in os.environ:
+        unit = ["systemd-run", "-q", "--wait", "--pipe", "--collect", f"--unit={NAME}-deploying", "-p", "ExecStopPost=/usr/local/bin/bootstrapctl deploy --recover"]
+        os.execvp("systemd-run", [*unit, "-E", "JB_APART=1", "-E", "SUDO_USER=" + who(), "/usr/local/bin/bootstrapctl", *sys.argv[1:]])
+
+
+def may_poll():
+    now = time.localtime()
+    minute = now.tm_wday * 1440 + now.tm_hour * 60 + now.tm_min
+    return not os.path.exists(FROZEN) and (not DEPLOY["windows"] or any(a <= m < b for a, b in DEPLOY["windows"] for m in (minute, minute + 10080)))
+
+
+def deploy(args):
+    if args.poll and not may_poll():
+        return 0
+    if not args.poll and not args.recover:
+        if os.path.exists(FROZEN) and not args.force:
+            step("deploys are frozen: `bootstrapctl unfreeze`, or --force")
+            return 1
+        apart()
+    if args.recover and not json.loads(jb.read(STATE, "{}")).get("pending"):
+        return 0
+    # A poll that comes at the wrong time comes again.
+    lock = alone(not args.poll)
+    if not lock:
+        return 0
+    with lock:
+        machine = Machine()
+        machine.recover()
+        if args.recover:
+            return 0
+        group, asked = args.service, args.image or ""
+        if group:
+            group = next((name for name, g in machine.groups.items() if group in g["members"]), None)
+            if not group:
+                step(f"there is no service {args.service}: the groups are " + ", ".join(sorted(machine.groups)))
+                return 2
+        code = 0
+        for name in [group] if group else [name for name in machine.groups if name in MINE]:
+            try:
+                code |= machine.update(name, asked, "poll" if args.poll else who(), args.force)
+            except Failed as error:
+                step(f"{name}: {error}")
+                code = 1
+        return code
+
+
+def rollback(args):
+    apart()
+    with alone(True):
+        machine = Machine()
+        machine.recover()
+        rows = machine.state["releases"]
+        if args.id:
+            row = machine.release(args.id)
+        else:
+            group = next((r["group"] for r in rows[::-1] if r["group"] in MINE), None)
+            now = machine.release(machine.state["current"].get(group)) or {}
+            good = [r for r in rows if r["group"] == group and r["result"] == "ok" and r["image"] != now.get("image")]
+            row = next((r for r in good[::-1] if r["id"] < now.get("of", now["id"])), None)
+        if not row or row.get("gone"):
+            step("there is no such release on the disk: see `bootstrapctl releases`")
+            return 2
+        return machine.deploy(row["group"], row["image"], who(), asked=row["asked"], version=row["version"], of=row["id"])
+
+
+def releases(args):
+    state = json.loads(jb.read(STATE, '{"current": {}, "releases": []}'))
+    if args.json:
+        step(json.dumps(state))
+        return 0
+    for r in state["releases"]:
+        mark = "*" if state["current"].get(r["group"]) == r["id"] else "-" if r.get("gone") else " "
+        step(f"{mark}{r['id']:>4}  {r['at']}  {r['result']:11}  {r['seconds']:>4} s  {r['by']:11}  {r['group']}: {r['asked']}  {r['digest'].partition('@')[2][:19]}")
+    return 0
+
+
+def freeze(args):
+    jb.write(FROZEN, time.strftime("%F %T\n"))
+    step("no version comes in by itself until `bootstrapctl unfreeze`")
+    return 0
+
+
+def unfreeze(args):
+    if os.path.exists(FROZEN):
+        os.remove(FROZEN)
+    return 0
+
+
+def register(commands):
+    sub = commands.add_parser("deploy", help="a new version of SERVICE and of what shares its image; without one, of all that say how to deploy")
+    sub.add_argument("service", nargs="?", metavar="SERVICE")
+    sub.add_argument("image", nargs="?", metavar="IMAGE", help="another image than the profile's, or :TAG or @DIGEST of it")
+    sub.add_argument("--force", action="store_true", help="also what is live already, and while frozen")
+    sub.add_argument("--poll", action="store_true", help="as the timer does: what is new, when it may")
+    sub.add_argument("--recover", action="store_true", help="put in order what an interrupted deploy left")
+    sub.set_defaults(function=deploy)
+    sub = commands.add_parser("rollback", help="back to the version before, or to release ID")
+    sub.add_argument("id", nargs="?", type=int, metavar="ID")
+    sub.set_defaults(function=rollback)
+    sub = commands.add_parser("releases", help="what was deployed; * is live, - is no longer on the disk")
+    sub.add_argument("--json", action="store_true", help="for scripts")
+    sub.set_defaults(function=releases)
+    for function, text in (freeze, "no version comes in by itself"), (unfreeze, "the end of that"):
+        commands.add_parser(function.__name__, help=text).set_defaults(function=function)
+
+
+def boot():
+    # Before the stack is started: what is live, with its name, by what was last decided.
+    with alone(True):
+        machine = Machine()
+        for group in machine.groups:
+            if group in MINE:
+                machine.first(group)
+        row = machine.release(machine.state["pending"])
+        if row:
+            done = machine.state["current"].get(row["group"]) == row["id"]
+            row.update(result="ok" if done else "interrupted", why="the machine stopped meanwhile")
+            machine.state["pending"] = None
+        machine.save()
+        machine.follow()
+        compose("up", "--no-start", "--remove-orphans")
+        for service in jb.COLOURS:
+            machine.name(service)
+
+
+if __name__ == "__main__":
+    try:
+        boot()
+    except Failed as error:
+        sys.exit(str(error))

@@ -1,0 +1,408 @@
+"""Deploys, against a Docker that is a few lines of Python: what becomes of them, and of the machine when they are killed.
+
+The program runs as it is but for its absolute paths, which lead into a folder of the test, and its waits.
+"""
+import argparse
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import types
+import unittest
+import unittest.mock
+
+TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+class Killed(BaseException):
+    """The program's end in the middle of a step: nothing in it takes notice."""
+
+
+class Docker:
+    """Images and containers, as far as deploys need them."""
+
+    def __init__(self, model):
+        self.model, self.calls, self.dies, self.guard, self.unserved = model, 0, None, None, []
+        self.images, self.registry = {"app:1": "i1", "db:1": "d1"}, {"app:1": "i1", "app:2": "i2", "app:3": "i3", "db:1": "d1"}
+        self.bad, self.dead, self.containers, self.made, self.hooks, self.connections = [], [], {}, 0, [], ""
+
+    def run(self, args, timeout=60, **more):
+        """In place of jb.run: code and output. It may be the last thing that happens."""
+        if args[0] != "docker":
+            return (128, "") if args[0] == "git" else (0, self.connections if args[0] == "ss" else "")
+        self.calls += 1
+        dies = self.dies and self.calls == self.dies[0]
+        if dies and self.dies[1] == "before":
+            raise Killed
+        result = self.answer(args[1:])
+        live = self.guard and self.guard()
+        if live and not any(v["service"] == live and v["running"] and v["well"] for v in self.containers.values()):
+            self.unserved.append(" ".join(args))
+        if dies:
+            raise Killed
+        return result if isinstance(result, tuple) else (0, result.strip())
+
+    def create(self, name, rows):
+        """A container, unless there is one of this image; never two."""
+        wanted = rows.get(name, {}).get("image") or self.model[name]["image"]
+        image = self.images[wanted]
+        there = next((c for c, v in self.containers.items() if v["service"] == name), None)
+        if there and self.containers[there]["image"] == image:
+            self.containers[there]["running"] = True
+            return
+        self.containers.pop(there, None)
+        self.made += 1
+        state = {"running": image not in self.dead, "well": image not in self.bad + self.dead}
+        self.containers[f"c{self.made}"] = {"service": name, "image": image, "nets": [], **state}
+
+    def answer(self, args):
+        """One command."""
+        # compose -f BASE -f OVER COMMAND ...
+        rows = json.loads(pathlib.Path(args[4]).read_text())["services"] if args[0] == "compose" else {}
+        match args[0] if args[0] != "compose" else args[5]:
+            case "up" if "--no-start" in args:
+                for name in self.model:
+                    if rows.get(name, {}).get("scale", self.model[name].get("scale", 1)):
+                        self.create(name, rows)
+                    else:
+                        self.containers = {c: v for c, v in self.containers.items() if v["service"] != name}
+            case "up":
+                for name in args[8:]:
+                    self.create(name, rows)
+            case "run":
+                self.hooks.append([args[11], self.images[rows[args[11]]["image"]], args[12:]])
+                if "fail" in args:
+                    return 1, "no such table"
+            case "ps":
+                service = [word.partition("service=")[2] for word in args if "service=" in word]
+                return "\n".join(c for c, v in self.containers.items() if not service or v["service"] == service[0])
+            case "inspect" if args[1] == "-f":
+                return "\n".join(self.containers[c]["image"] for c in args[3:])
+            case "inspect":
+                return json.dumps([self.inspect(c) for c in args[1:]])
+            case "image":
+                form, name = (args[3], args[4]) if args[2] == "-f" else ("", args[2])
+                image = self.images.get(name) or (name if name in self.images.values() else None)
+                if not image:
+                    return 1, "No such image"
+                answers = {"{{.Id}}": image, "{{json .RepoDigests}}": json.dumps([f"repo@sha256:{image}"])}
+                return answers.get(form) or " ".join(n for n, i in self.images.items() if i == image)
+            case "tag":
+                if args[1] not in self.images.values():
+                    return 1, "No such image"
+                self.images[args[2]] = args[1]
+            case "pull":
+                if args[2] not in self.registry:
+                    return 1, "manifest unknown"
+                self.images[args[2]] = self.registry[args[2]]
+            case "rmi":
+                for name in args[1:]:
+                    self.images.pop(name, None)
+            case "stop" | "rm":
+                for c in [c for c in args[1:] if c in self.containers]:
+                    self.containers[c]["running"] = False
+                    if args[0] == "rm":
+                        del self.containers[c]
+            case "network":
+                nets = self.containers[args[-1]]["nets"]
+                if args[1] == "connect" and args[-2] in nets:
+                    return 1, "endpoint with name x already exists in network"
+                nets.append(args[-2]) if args[1] == "connect" else nets.remove(args[-2])
+            case "logs":
+                return "the new version says: my password is hunter22"
+            case other:
+                raise AssertionError(f"what is {other}?")
+        return ""
+
+    def inspect(self, name):
+        """As Docker tells of a container."""
+        v = self.containers[name]
+        state = {"Status": "running" if v["running"] else "exited", "Running": v["running"], "ExitCode": int(not v["well"]), "Pid": 1}
+        if "health" in self.model[v["service"]]:
+            state["Health"] = {"Status": "healthy" if v["well"] else "unhealthy"}
+        nets = {net: {"IPAddress": "10.0.0.2"} for net in v["nets"]}
+        return {"Id": name, "Image": v["image"], "State": state, "RestartCount": 0, "NetworkSettings": {"Networks": nets}}
+
+
+SLACK = "HOOK=https://hooks.example/T0\nDB=hunter22\n"
+
+
+class Machine(unittest.TestCase):
+    """One machine each."""
+
+    def setUp(self):
+        os.environ["JB_APART"] = "1"
+        # A disk's waits would be most of this test.
+        synced = unittest.mock.patch("os.fsync")
+        synced.start()
+        self.addCleanup(synced.stop)
+        place = tempfile.TemporaryDirectory()
+        self.addCleanup(place.cleanup)
+        self.folder = pathlib.Path(place.name)
+        self.plan = {
+            "name": "x", "secrets": [], "sources": [], "stages": {},
+            "deploy": {"wait": 1, "drain": 5, "keep": 2, "poll": 300, "windows": [], "slack": None, "services": {
+                "api": {"blue_green": True, "networks": ["x-net-api"], "ports": [[8000, 20000]]},
+            }},
+        }
+        self.model = {
+            "api-blue": {"image": "app:1", "health": 1}, "api-green": {"image": "app:1", "health": 1, "scale": 0},
+            "worker": {"image": "app:1", "health": 1}, "scheduler": {"image": "app:1", "health": 1}, "db": {"image": "db:1", "health": 1},
+        }
+        self.docker = Docker(self.model)
+        self.write("opt/x/.env", SLACK)
+        code = "usr/local/lib/julia-bootstrap/"
+        for source, path in (("lib/jb.py", code + "jb.py"), ("lib/ctl_deploy.py", code + "ctl_deploy.py")):
+            text = (TOP / "cloud-init" / source).read_text()
+            text = text.replace("sleep(0.5)", "sleep(0.01)").replace("began > 3 and", "began > 0 and").replace("began > 10)", "began > 0.2)")
+            self.write(path, re.sub(r'(f?)"/(etc|var|run|usr|opt)/', rf'\1"{self.folder}/\2/', text))
+
+    def write(self, path, text, mode=0o644):
+        """A file of the machine."""
+        path = self.folder / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+        return path
+
+    def load(self):
+        """The program as a new process would find the machine; it says what it says to `said`."""
+        self.write("etc/julia-bootstrap/plan.json", json.dumps(self.plan))
+        self.said = []
+        for name in ("jb", "ctl_deploy"):
+            spec = importlib.util.spec_from_file_location(name, self.folder / f"usr/local/lib/julia-bootstrap/{name}.py")
+            sys.modules[name] = module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            if name == "jb":
+                module.run = self.docker.run
+        module.step = self.said.append
+        config = subprocess.CompletedProcess([], 0, json.dumps({"services": self.model}), "")
+        module.subprocess = types.SimpleNamespace(run=lambda *args, **more: config)
+        return module
+
+    def boot(self):
+        """As the stack's stage does before it starts anything."""
+        self.docker.guard = None
+        self.load().boot()
+        self.assertEqual(self.said, [])
+        live = self.folder / "var/lib/julia-bootstrap/green/api"
+        self.docker.guard = lambda: f"api-{'green' if live.exists() else 'blue'}"
+
+    def ctl(self, *args, code=0):
+        """One command: what it says."""
+        program = self.load()
+        parser = argparse.ArgumentParser()
+        program.register(parser.add_subparsers())
+        options = parser.parse_args(args)
+        got = options.function(options)
+        said = "\n".join(self.said)
+        self.assertEqual(got, code, said)
+        return said
+
+    def state(self):
+        """What is remembered."""
+        return json.loads((self.folder / "var/lib/julia-bootstrap/releases.json").read_text())
+
+    def running(self):
+        """Image by service of what runs."""
+        return {v["service"]: v["image"] for v in self.docker.containers.values() if v["running"]}
+
+    def settled(self, colour, image):
+        """One colour is live, everything of the app has this image, and nobody was ever without an answer."""
+        self.assertEqual(self.running(), {f"api-{colour}": image, "worker": image, "scheduler": image, "db": "d1"})
+        self.assertEqual((self.folder / "var/lib/julia-bootstrap/green/api").exists(), colour == "green")
+        named = [v["service"] for v in self.docker.containers.values() if "x-net-api" in v["nets"]]
+        self.assertEqual(named, [f"api-{colour}"])
+        self.assertEqual(self.docker.unserved, [])
+        self.assertIsNone(self.state()["pending"])
+        rows = json.loads((self.folder / "opt/x/compose.override.yaml").read_text())["services"]
+        other = "blue" if colour == "green" else "green"
+        self.assertEqual((rows[f"api-{colour}"]["scale"], rows[f"api-{other}"]["scale"]), (1, 0))
+        self.assertEqual(self.docker.images[rows[f"api-{colour}"]["image"]], image)
+
+    def test_a_first_start_is_a_release(self):
+        self.boot()
+        self.settled("blue", "i1")
+        self.assertEqual([(r["id"], r["by"], r["image"]) for r in self.state()["releases"]], [(1, "first start", "i1")])
+        self.boot()
+        self.assertEqual(len(self.state()["releases"]), 1)
+
+    def test_colours_take_turns_and_return(self):
+        self.plan["deploy"]["keep"] = 5
+        self.boot()
+        said = self.ctl("deploy", "api", ":2")
+        self.assertRegex(said, "(?s)beside.*stopping the others.*switching.*draining.*is live")
+        self.settled("green", "i2")
+        self.ctl("deploy", "worker", "app:3")
+        self.settled("blue", "i3")
+        self.assertIn("is live already", self.ctl("deploy", "api", ":3"))
+        self.ctl("rollback")
+        self.settled("green", "i2")
+        # Back once more leads on, not to what was just left.
+        self.ctl("rollback")
+        self.settled("blue", "i1")
+        self.assertEqual([r["result"] for r in self.state()["releases"]], ["ok"] * 5)
+        self.assertIn("* ", self.ctl("releases"))
+        self.assertEqual(json.loads(self.ctl("releases", "--json"))["current"], {"api": 5})
+
+    def test_what_is_not_well_stays_out(self):
+        for kind in ("bad", "dead"):
+            with self.subTest(kind):
+                self.setUp()
+                setattr(self.docker, kind, ["i2"])
+                self.boot()
+                said = self.ctl("deploy", "api", ":2", code=1)
+                self.settled("blue", "i1")
+                row = self.state()["releases"][-1]
+                self.assertEqual(row["result"], "failed")
+                self.assertIn("my password is [redacted]", row["why"])
+                self.assertIn("the old version stays", said)
+                self.assertNotIn("stopping the others", said)
+
+    def test_a_failure_after_the_switch_takes_all_back(self):
+        self.boot()
+        self.plan["deploy"]["services"]["api"]["after"] = ["fail"]
+        said = self.ctl("deploy", "api", ":2", code=1)
+        self.assertRegex(said, "(?s)switching.*going back.*the command `after` of api ended with 1\nno such table")
+        self.settled("blue", "i1")
+
+    def test_hooks(self):
+        self.plan["deploy"]["services"]["api"] |= {"before": ["migrate", "all"], "after": ["clear"]}
+        self.boot()
+        self.ctl("deploy", "api", ":2")
+        self.assertEqual(self.docker.hooks, [["api-green", "i2", ["migrate", "all"]], ["api-green", "i2", ["clear"]]])
+        self.plan["deploy"]["services"]["api"]["before"] = ["fail"]
+        said = self.ctl("deploy", "api", ":3", code=1)
+        self.assertNotIn("beside", said)
+        self.settled("green", "i2")
+
+    def test_a_service_that_says_nothing_is_recreated(self):
+        self.boot()
+        self.docker.registry["db:2"] = "d2"
+        self.ctl("deploy", "db", ":2")
+        self.assertEqual(self.running()["db"], "d2")
+        self.docker.bad = ["d3"]
+        self.docker.registry["db:3"] = "d3"
+        self.ctl("deploy", "db", ":3", code=1)
+        self.assertEqual(self.running()["db"], "d2")
+        self.assertIn("the groups are api, db", self.ctl("deploy", "nope", code=2))
+
+    def test_a_killed_deploy_leaves_a_machine_that_serves(self):
+        self.boot()
+        before = self.docker.calls
+        self.ctl("deploy", "api", ":2")
+        calls = self.docker.calls - before
+        self.assertGreater(calls, 25)
+        for when in ("before", "after"):
+            for call in range(1, calls + 1):
+                for then in ("deploy", "recover", "boot"):
+                    with self.subTest(f"{when} call {call}, then {then}"):
+                        self.setUp()
+                        self.boot()
+                        start = self.docker.calls
+                        self.docker.dies = (start + call, when)
+                        with self.assertRaises(Killed):
+                            self.ctl("deploy", "api", ":2")
+                        self.docker.dies = None
+                        self.assertEqual(self.docker.unserved, [])
+                        if then == "boot":
+                            # Docker starts again what it knows, but for what was stopped.
+                            self.boot()
+                        else:
+                            self.ctl("deploy", *(["--recover"] if then == "recover" else ["api", ":3"]))
+                        if then == "deploy":
+                            self.assertIn("i3", self.running().values())
+                        image = self.running().get("worker")
+                        self.settled("green" if (self.folder / "var/lib/julia-bootstrap/green/api").exists() else "blue", image)
+                        self.assertNotIn("running", [r["result"] for r in self.state()["releases"]])
+
+    def test_polls_try_each_version_once(self):
+        self.boot()
+        self.assertEqual(self.ctl("deploy", "--poll"), "")
+        self.docker.registry["app:1"] = "i2"
+        self.assertIn("by poll", self.ctl("deploy", "--poll"))
+        self.settled("green", "i2")
+        self.docker.registry["app:1"] = "i4"
+        self.docker.bad = ["i4"]
+        self.ctl("deploy", "--poll", code=1)
+        self.assertEqual(self.ctl("deploy", "--poll"), "")
+        self.settled("green", "i2")
+        # What was left by hand does not come back by itself.
+        self.ctl("rollback")
+        self.assertEqual(self.ctl("deploy", "--poll"), "")
+        self.settled("blue", "i1")
+        self.docker.registry["app:1"] = "i5"
+        self.ctl("deploy", "--poll")
+        self.settled("green", "i5")
+        del self.docker.registry["app:1"]
+        self.assertIn("manifest unknown", self.ctl("deploy", "--poll", code=1))
+
+    def test_frozen_and_out_of_hours_nothing_comes_in(self):
+        self.boot()
+        self.docker.registry["app:1"] = "i2"
+        now = time.localtime()
+        minute = now.tm_wday * 1440 + now.tm_hour * 60 + now.tm_min
+        self.plan["deploy"]["windows"] = [[(minute + 120) % 10080, (minute + 120) % 10080 + 60]]
+        self.ctl("deploy", "--poll")
+        self.settled("blue", "i1")
+        self.plan["deploy"]["windows"].append([minute + 10080 - 60, minute + 10080 + 60])
+        self.ctl("freeze")
+        self.ctl("deploy", "--poll")
+        self.assertIn("frozen", self.ctl("deploy", code=1))
+        self.settled("blue", "i1")
+        self.ctl("unfreeze")
+        self.ctl("deploy", "--poll")
+        self.settled("green", "i2")
+
+    def test_images_that_are_needed_stay(self):
+        self.boot()
+        for number in range(2, 8):
+            self.docker.registry[f"app:{number}"] = f"i{number}"
+            self.ctl("deploy", "api", f":{number}")
+        kept = {name for name in self.docker.images if name.startswith("x-release/")}
+        self.assertEqual(kept, {"x-release/api:6", "x-release/api:7"})
+        # What the profile names, what can be returned to, and what others use.
+        self.assertEqual({name for name in self.docker.images if not name.startswith("x-")}, {"app:1", "app:6", "app:7", "db:1"})
+        self.assertIn("no such release", self.ctl("rollback", "3", code=2))
+        self.ctl("rollback", "6")
+        self.assertEqual(self.running()["worker"], "i6")
+
+    def test_an_image_that_a_power_cut_took_is_found_again(self):
+        self.boot()
+        del self.docker.images["x-release/api:1"]
+        self.boot()
+        self.settled("blue", "i1")
+        del self.docker.images["x-release/api:1"], self.docker.images["app:1"]
+        self.docker.images["app:1"] = "i9"
+        self.docker.containers = {}
+        self.boot()
+        self.settled("blue", "i9")
+
+    def test_requests_in_hand_are_waited_for(self):
+        self.boot()
+        self.docker.connections = "0 0 127.0.0.1:1 127.0.0.1:8000"
+        self.plan["deploy"]["drain"] = 1
+        began = time.monotonic()
+        self.ctl("deploy", "api", ":2")
+        self.assertGreater(time.monotonic() - began, 1)
+        self.settled("green", "i2")
+
+    def test_one_at_a_time(self):
+        self.boot()
+        lock = (self.folder / "run/julia-bootstrap/operation.lock").open("w")
+        subprocess.run(["flock", "-x", str(lock.fileno())], pass_fds=[lock.fileno()], check=True)
+        self.docker.registry["app:1"] = "i2"
+        self.assertEqual(self.ctl("deploy", "--poll"), "")
+        self.settled("blue", "i1")
+        lock.close()
+        self.ctl("deploy", "--poll")
+        self.settled("green", "i2")
+
+
+if __name__ == "__main__":
+    unittest.main()
