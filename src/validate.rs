@@ -1,5 +1,6 @@
 //! Checks across fields, after every field has been read and resolved.
 
+mod backup;
 mod edge;
 mod machine;
 mod published;
@@ -16,6 +17,7 @@ pub fn validate(resolved: &Resolved, root: &Node, report: &mut Report) {
     edge::check(resolved, root, report);
     if let Some(document) = &resolved.compose {
         services::check(resolved, document, report);
+        backup::check(resolved, root, document, report);
         published::check(resolved, report);
         variables::check(resolved, root, document, report);
     }

@@ -84,6 +84,18 @@ fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
         }
         files.copy("monitoring", format!("{CODE}/collect"), 0o755, "monitoring/collect")?;
     }
+    if let Some(backup) = &profile.backup {
+        files.copy("backup", format!("{CODE}/ctl_backup.py"), 0o644, "lib/ctl_backup.py")?;
+        for (what, title, when) in [
+            ("backup", "Backup", format!("OnCalendar={}", backup.at)),
+            ("backup-drill", "Trial of the newest backup", "OnCalendar=Sun 05:15".to_owned()),
+        ] {
+            let context = json!({"title": format!("{name}: {title}"), "what": what, "stack": unit("stack"), "when": when});
+            for kind in ["service", "timer"] {
+                files.render("backup", format!("{UNITS}/{name}-{what}.{kind}"), 0o644, &format!("units/backup.{kind}.j2"), &context)?;
+            }
+        }
+    }
     if profile.host.swap_mib > 0 {
         files.render("units", format!("{UNITS}/swapfile.swap"), 0o644, "units/swapfile.swap.j2", json!({}))?;
     }

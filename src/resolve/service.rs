@@ -3,7 +3,7 @@
 use crate::profile::model::{GitRef, GitSource, Metrics, PortRule};
 use crate::profile::reader::{Reader, Spanned, Value, shown};
 use crate::profile::text::{HealthPath, Request};
-use crate::profile::written::{Extension, RouteWritten, SourceWritten};
+use crate::profile::written::{Extension, RouteWritten, SourceWritten, Store};
 use crate::report::{Report, Span};
 use crate::yaml::Node;
 
@@ -26,6 +26,8 @@ pub struct Extended {
     pub source: Option<Spanned<GitSource>>,
     /// Ports it may publish to everybody.
     pub public_ports: Vec<Spanned<PortRule>>,
+    /// The database that it is.
+    pub backup: Option<Spanned<Store>>,
     /// Why it may run as root.
     pub root_reason: Option<String>,
     /// Where its metrics are found.
@@ -107,6 +109,7 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
         closed: Vec::new(),
         source: None,
         public_ports: Vec::new(),
+        backup: None,
         root_reason: None,
         metrics: None,
     };
@@ -122,6 +125,7 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
         extended.closed = extension.closed;
         extended.source = extension.source.and_then(|source| git_source(source, report));
         extended.public_ports = extension.public_ports;
+        extended.backup = extension.backup;
         extended.root_reason = extension.runs_as_root.map(|reason| reason.0);
         extended.metrics = extension.metrics.and_then(|metrics| {
             let dashboard = metrics.dashboard.map(|kind| kind.0);
