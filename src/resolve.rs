@@ -1,6 +1,7 @@
 //! From what is written to what it means: defaults, presets, ports, secrets' values, the Compose document.
 
 mod colours;
+mod backup;
 mod compose;
 mod external;
 mod monitoring;
@@ -44,11 +45,13 @@ pub struct Resolved {
 /// Fills in every default, also where findings stand, so that later checks find the rest.
 pub fn resolve(written: &Written, root: &Node, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Resolved {
     let mut compose = compose::document(written, root, report);
+    let elsewhere = compose.as_ref().map(|document| backup::elsewhere(document, &written.external, report)).unwrap_or_default();
     if let Some(document) = &mut compose {
         external::leave_out(document, &written.external, report);
     }
     let (monitoring, builtin) = monitoring::add(&mut compose, written, report).unzip();
     let services = compose.as_ref().map(|document| service::read(document, report)).unwrap_or_default();
+    let backup = backup::resolve(written, compose.as_ref(), &services, elsewhere, report);
     let mut secrets = secrets::resolve(&written.secrets, env, report);
     if monitoring.is_some() {
         monitoring::add_secrets(&mut secrets);
@@ -133,6 +136,7 @@ pub fn resolve(written: &Written, root: &Node, env: &dyn Fn(&str) -> Option<Stri
             windows: written.deploy.windows.iter().flat_map(|window| window.0.clone()).collect(),
             slack: written.alerts.slack.as_ref().map(|name| name.value.0.clone()),
         },
+        backup,
         variables: variables(written),
         tls,
         secrets,

@@ -2,6 +2,7 @@
 
 mod budget;
 mod deploy;
+mod backup;
 mod edge;
 mod machine;
 mod published;
@@ -18,6 +19,7 @@ pub fn validate(resolved: &Resolved, root: &Node, report: &mut Report) {
     edge::check(resolved, root, report);
     if let Some(document) = &resolved.compose {
         services::check(resolved, document, report);
+        backup::check(resolved, root, document, report);
         published::check(resolved, report);
         deploy::check(resolved, root, report);
         variables::check(resolved, root, document, report);

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 
 CODE = "/usr/local/lib/julia-bootstrap"
@@ -79,7 +80,7 @@ def secret(name):
     if line:
         return re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), line[1])
     files = {s["name"]: s.get("credential") for s in PLAN["secrets"]}
-    return read(f"{HOME}/credentials/{files.get(name)}").strip()
+    return read(f"{HOME}/credentials/{files.get(name)}").strip() or sys.exit(f"the secret {name} has no value")
 
 
 def service(name):
@@ -97,6 +98,14 @@ def redact(text):
     for value in secret_values():
         text = text.replace(value, "[redacted]")
     return text
+
+
+def secret(name):
+    line = re.search(rf'^{name}="?(.*?)"?$', read(HOME + "/.env"), re.M)
+    if line:
+        return re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), line[1])
+    files = {s["name"]: s.get("credential") for s in PLAN["secrets"]}
+    return read(f"{HOME}/credentials/{files.get(name)}").strip() or sys.exit(f"the secret {name} has no value")
 
 
 def bundle():

@@ -93,6 +93,18 @@ fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
             files.render("units", format!("{UNITS}/{name}-{what}"), 0o644, &format!("units/{what}.j2"), json!({"name": name, "seconds": seconds}))?;
         }
     }
+    if let Some(backup) = &profile.backup {
+        files.copy("backup", format!("{CODE}/ctl_backup.py"), 0o644, "lib/ctl_backup.py")?;
+        for (what, title, when) in [
+            ("backup", "Backup", format!("OnCalendar={}", backup.at)),
+            ("backup-drill", "Trial of the newest backup", "OnCalendar=Sun 05:15".to_owned()),
+        ] {
+            let context = json!({"title": format!("{name}: {title}"), "what": what, "stack": unit("stack"), "when": when});
+            for kind in ["service", "timer"] {
+                files.render("backup", format!("{UNITS}/{name}-{what}.{kind}"), 0o644, &format!("units/backup.{kind}.j2"), &context)?;
+            }
+        }
+    }
     if profile.host.swap_mib > 0 {
         files.render("units", format!("{UNITS}/swapfile.swap"), 0o644, "units/swapfile.swap.j2", json!({}))?;
     }
@@ -197,6 +209,7 @@ fn runbook(files: &mut Files, profile: &Profile) -> Result<()> {
         "user": profile.admin.user,
         "port": profile.ssh.port,
         "web": profile.domain.is_some(),
+        "backup": profile.backup.is_some(),
         "services": services.map(|service| &service.name).collect::<Vec<_>>(),
         "monitoring": profile.monitoring.is_some(),
         "grafana": profile.monitoring.as_ref().and(profile.domain.as_ref()).map(|domain| format!("https://{domain}/grafana/")),

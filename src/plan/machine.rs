@@ -114,7 +114,7 @@ fn watched(profile: &Profile, monitoring: &Monitoring) -> Result<Value> {
         "heartbeat": monitoring.heartbeat,
         "receivers": receivers,
         "public": services().filter(|service| !service.routes.is_empty()).map(|service| &service.name).collect::<Vec<_>>(),
-        "backup": false,
+        "backup": profile.backup.is_some(),
         "url": profile.domain.as_ref().map_or_else(|| "http://localhost:3001/grafana/".to_owned(), |domain| format!("https://{domain}/grafana/")),
     }))
 }
@@ -201,6 +201,9 @@ pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Re
     if used().next().is_some() {
         let quoted = used().filter_map(|(name, value)| Some((name.clone(), json!(dotenv_quote(value)?))));
         plan["variables"] = Value::Object(quoted.collect());
+    }
+    if let Some(backup) = &profile.backup {
+        plan["backup"] = json!({"keep": backup.keep_seconds, "parts": backup.parts});
     }
     if let Some(monitoring) = &profile.monitoring {
         plan["monitoring"] = watched(profile, monitoring)?;

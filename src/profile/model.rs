@@ -48,6 +48,8 @@ pub struct Profile {
     pub runbook: Option<String>,
     /// How new versions come in.
     pub deploy: Deploy,
+    /// Backups, if there are any.
+    pub backup: Option<Backup>,
     /// Variables of `.env` that are no secrets: where external services run.
     pub variables: Vec<(String, String)>,
     /// Secrets in the order written.
@@ -122,6 +124,43 @@ pub struct Replacement {
     /// Run in the new version when it has taken over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Vec<String>>,
+}
+
+/// Backups.
+#[derive(Clone, Debug, Serialize)]
+pub struct Backup {
+    /// Local time of day, `HH:MM`.
+    pub at: String,
+    /// How long local copies are kept.
+    pub keep_seconds: u32,
+    /// What is saved beside the machine's own files.
+    pub parts: Vec<Part>,
+}
+
+/// One part of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// `postgres`, `redis` or `volume`.
+    pub kind: &'static str,
+    /// The service, or the volume's key.
+    pub name: String,
+    /// What the services that use a volume do meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<&'static str>,
+    /// A database that runs elsewhere.
+    #[serde(flatten)]
+    pub elsewhere: Option<Elsewhere>,
+}
+
+/// How a database that runs elsewhere is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Elsewhere {
+    /// The image whose client is used.
+    pub image: String,
+    /// Settings of the client.
+    pub env: std::collections::BTreeMap<&'static str, String>,
+    /// Name of the secret with the password.
+    pub password: String,
 }
 
 /// Where a service's metrics are found.

@@ -295,6 +295,53 @@ impl Value for Swap {
     }
 }
 
+/// True for `HH:MM`.
+fn is_time(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(h, m)| {
+        let two = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+        two(h) && two(m) && h < "24" && m < "60"
+    })
+}
+
+/// A time of day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeOfDay(pub String);
+
+impl Value for TimeOfDay {
+    fn type_name() -> String {
+        "\"HH:MM\"".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let text = reader.text(node, "a time of day")?;
+        if !is_time(text) {
+            let message = format!("`{}` is not a time of day", shown(text));
+            reader.invalid(node.span, message).help("write it as `\"03:00\"`");
+            return None;
+        }
+        Some(Self(text.to_owned()))
+    }
+}
+
+/// How long something is kept, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep(pub u32);
+
+impl Value for Keep {
+    fn type_name() -> String {
+        "duration, at least 1d".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let seconds = Duration::read(node, reader)?.0;
+        if seconds < 86_400 {
+            reader.invalid(node.span, "less than a day would keep nothing until the next one").help("write at least `1d`");
+            return None;
+        }
+        Some(Self(seconds))
+    }
+}
+
 /// A time of day for reboots, or `never`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RebootTime(pub Option<String>);
@@ -309,11 +356,7 @@ impl Value for RebootTime {
         if text == "never" {
             return Some(Self(None));
         }
-        let parts = text.split_once(':').filter(|(h, m)| {
-            let two = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
-            two(h) && two(m) && *h < "24" && *m < "60"
-        });
-        if parts.is_none() {
+        if !is_time(text) {
             let message = format!("`{}` is not a time of day", shown(text));
             reader.invalid(node.span, message).help("write it as `\"04:30\"`, or `never`");
             return None;

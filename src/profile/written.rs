@@ -47,6 +47,8 @@ section! {
         language: with Language, "en", "pt-BR";
         /// Sections of your own at the end of the runbook, in Markdown: contacts, and what this stack alone needs.
         runbook: optional Markdown, "none", "|\n  ## Contacts\n  …";
+        /// A backup every night; what it holds is said by `x-bootstrap.backup` at services and volumes.
+        backup: optional BackupWritten, "no backups", "{at: \"03:00\", keep: 7d}";
         /// Who is told of alerts.
         alerts: with Alerts, "{}", "{slack: SLACK_WEBHOOK_URL}";
         /// How new versions come in.
@@ -60,7 +62,7 @@ section! {
         /// Compose's services, passed on as written; what Compose cannot say stands in `x-bootstrap`.
         services: optional Services, "no stack", "{api: {image: \"nginx:1.27\"}}";
         /// Compose's volumes; one without a name of its own gets `<name>-<key>`.
-        volumes: optional Compose, "none", "{redis-data: {}}";
+        volumes: optional Volumes, "none", "{redis-data: {}}";
         /// Compose's networks; one without a name of its own gets `<name>-<key>`.
         networks: optional Compose, "none", "{network: {}}";
         /// Compose's configs.
@@ -190,6 +192,16 @@ section! {
         heartbeat: optional Spanned<SecretName>, "none", "HEARTBEAT_URL";
         /// Further receivers in Alertmanager's own words; `${NAME}` in them is filled in from the secrets.
         receivers: optional Receivers, "none", "{webhook_configs: [{url: \"${WEBHOOK_URL}\"}]}";
+    }
+}
+
+section! {
+    /// Backups.
+    BackupWritten {
+        /// Local time of day; what was missed while the machine was off is made up for.
+        at: with TimeOfDay, "\"03:00\"", "\"03:00\"";
+        /// How long copies stay on the machine; the newest one always does.
+        keep: with Keep, "7d", "14d";
     }
 }
 
@@ -438,6 +450,62 @@ impl Value for Compose {
     }
 }
 
+/// Compose's volumes.
+#[derive(Clone, Debug)]
+pub struct Volumes;
+
+impl Value for Volumes {
+    fn type_name() -> String {
+        "as in Compose, and `x-bootstrap`".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        Compose::read(node, reader).map(|_| Self)
+    }
+
+    fn docs(path: &str, out: &mut Vec<FieldDoc>) {
+        VolumeExtension::docs(&format!("{path}.<volume>.x-bootstrap"), out);
+    }
+}
+
+section! {
+    /// What Compose cannot say of a volume.
+    VolumeExtension {
+        /// Whether its files are in the backup, and what the services that use it do meanwhile: go on (`live`), stand still (`pause`) or `stop`.
+        backup: optional Hold, "not in the backup; `none` says that this is meant", "pause";
+    }
+}
+
+/// What the services that use a volume do while it is copied; nothing: it is not copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold(pub Option<&'static str>);
+
+impl Value for Hold {
+    fn type_name() -> String {
+        "`live`, `pause`, `stop` or `none`".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let ways = ["live", "pause", "stop", "none"];
+        one_of(node, reader, &ways, "a way to copy a volume").map(|at| Self((at < 3).then_some(ways[at])))
+    }
+}
+
+/// A kind of database that is saved by its own means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Store(pub &'static str);
+
+impl Value for Store {
+    fn type_name() -> String {
+        "`postgres` or `redis`".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let kinds = ["postgres", "redis"];
+        one_of(node, reader, &kinds, "a database that can be saved by its own means").map(|at| Self(kinds[at]))
+    }
+}
+
 /// Compose's services.
 #[derive(Clone, Debug)]
 pub struct Services;
@@ -480,6 +548,8 @@ section! {
         public_ports: with Vec<Spanned<PortRule>>, "[]", "[\"8883/tcp\"]";
         /// Where Prometheus finds its metrics.
         metrics: optional MetricsWritten, "none", "{port: 8000}";
+        /// The database that it is, for the backup: every database and role of a `postgres`, a snapshot of a `redis`.
+        backup: optional Spanned<Store>, "its volumes say for themselves", "postgres";
         /// Why its process may run as root, for the acceptance test.
         runs_as_root: optional Line, "it may not", "the agent reads other processes";
     }

@@ -156,6 +156,7 @@ fn fixed_names(name: &str, value: &Node) -> Node {
     let mut value = value.clone();
     let span = value.span;
     for (key, entry) in value.as_map_mut().into_iter().flatten() {
+        entry.remove("x-bootstrap");
         let Some(key) = key.as_str() else { continue };
         let fixed = Node::string(span, format!("{name}-{key}"));
         if entry.is_null() {

@@ -3,7 +3,7 @@
 use crate::profile::model::{GitRef, GitSource, Metrics, PortRule};
 use crate::profile::reader::{Reader, Spanned, Value, shown};
 use crate::profile::text::{HealthPath, Request};
-use crate::profile::written::{Extension, RouteWritten, SourceWritten, Way};
+use crate::profile::written::{Extension, RouteWritten, SourceWritten, Store, Way};
 use crate::report::{Report, Span};
 use crate::yaml::{Kind, Node};
 
@@ -26,6 +26,8 @@ pub struct Extended {
     pub source: Option<Spanned<GitSource>>,
     /// Ports it may publish to everybody.
     pub public_ports: Vec<Spanned<PortRule>>,
+    /// The database that it is.
+    pub backup: Option<Spanned<Store>>,
     /// Why it may run as root.
     pub root_reason: Option<String>,
     /// Where its metrics are found.
@@ -126,6 +128,7 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
         closed: Vec::new(),
         source: None,
         public_ports: Vec::new(),
+        backup: None,
         root_reason: None,
         metrics: None,
         deploy: None,
@@ -145,6 +148,7 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
         extended.public_ports = extension.public_ports;
         extended.deploy = extension.deploy;
         extended.hooks = [extension.before, extension.after].map(|hook| hook.map(|command| command.0));
+        extended.backup = extension.backup;
         extended.root_reason = extension.runs_as_root.map(|reason| reason.0);
         extended.metrics = extension.metrics.and_then(|metrics| {
             let dashboard = metrics.dashboard.map(|kind| kind.0);

@@ -142,7 +142,7 @@ fn habits(service: &Extended, job: bool, report: &mut Report) {
 }
 
 /// Compose's two ways to write a mount: `(source, place)`.
-fn sources(service: &Node) -> Vec<(&str, bool, Span)> {
+pub(super) fn sources(service: &Node) -> Vec<(&str, bool, Span)> {
     let entries = service.get("volumes").and_then(Node::as_seq).unwrap_or_default();
     entries
         .iter()

@@ -215,13 +215,17 @@ class Collect(Machine):
             ("a", 9, "done", 1), ("b", 5, "retrying", 1), ("c", 0, "waiting", 3601), ("d", 4, "running", 9999))]
         self.status(stages, "failed")
         success = self.write("var/lib/julia-bootstrap/backup/success", "")
-        os.utime(success, (7000, 7000))
+        begun = self.write("var/lib/julia-bootstrap/started", "")
+        for path, when in ((success, 7000), (begun, 5000)):
+            os.utime(path, (when, when))
         found = self.collect()
         want = {
             "ready{}": 0, 'stage_failing{stage="a"}': 0, 'stage_failing{stage="b"}': 1, 'stage_failing{stage="c"}': 1, 'stage_failing{stage="d"}': 0,
             'certificate_not_after_seconds{host="x.example"}': 86400, 'certificate_not_after_seconds{host="lost.example"}': 0,
             'listener_unexpected{port="8443"}': 1, 'unit_active{unit="fail2ban"}': 1, 'unit_active{unit="docker"}': 0, 'unit_active{unit="nginx"}': 1,
             "reboot_required_since_seconds{}": 0, "docker_update_since_seconds{}": 0, "backup_success_seconds{}": 7000,
+            "backup_since_seconds{}": 5000, 'backup_due_seconds{unit="backup-drill"}': 5000 + 8 * 86400,
+            'backup_failed{unit="backup"}': 0, 'backup_failed{unit="backup-drill"}': 1,
             'network_receive_bytes_total{device="eth0"}': 123, 'network_transmit_bytes_total{device="eth0"}': 456,
             'container_running{service="api"}': 1, 'container_healthy{service="api"}': 1, 'container_restarts_total{service="api"}': 0,
             'container_oom_total{service="api"}': 0, 'container_running{service="worker"}': 0, 'container_healthy{service="worker"}': 0,
@@ -229,7 +233,11 @@ class Collect(Machine):
         }
         self.assertEqual(found, want)
         self.status([])
-        self.assertEqual(self.collect()["ready{}"], 1)
+        drill = self.write("var/lib/julia-bootstrap/backup/drill", "")
+        os.utime(drill, (9000, 9000))
+        found = self.collect()
+        self.assertEqual(found["ready{}"], 1)
+        self.assertEqual([found["backup_drill_success_seconds{}"], found['backup_due_seconds{unit="backup-drill"}']], [9000, 9000 + 8 * 86400])
 
     def test_of_two_containers_of_a_service_one_is_enough_and_none_is_missed(self):
         self.docker(f"api {UP}\napi running unhealthy 0 2 unless-stopped\n")
