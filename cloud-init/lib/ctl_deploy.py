@@ -269,10 +269,13 @@ class Machine:
             state["green"] = [s for s in jb.COLOURS if (s in state["green"]) != (s in g["turns"])]
             self.save()
             self.follow()
-            for m in rest:
-                step(f"starting {m}")
-                compose("up", "-d", "--no-deps", m)
-                self.well(m)
+            # Jobs do their work first; what was stopped starts together, else one after the other.
+            others = [m for m in rest if m not in self.jobs]
+            for batch in [[m] for m in rest if m in self.jobs] + ([others] if g["turns"] and others else [[m] for m in others]):
+                step("starting " + ", ".join(batch))
+                compose("up", "-d", "--no-deps", *batch)
+                for m in batch:
+                    self.well(m)
             self.hook(group, "after")
         except Failed as error:
             step("going back")
@@ -310,8 +313,6 @@ class Machine:
         kept = {r["id"] for r in rows if r["result"] == "ok"}
         kept = {*sorted(kept)[-DEPLOY["keep"] :], self.state["current"].get(group), rows[-1]["id"]}
         needed = {r["image"] for r in self.state["releases"] if r["group"] != group or r["id"] in kept}
-        ids = (docker("ps", "-aq", fine=True) or "").split()
-        needed |= set((ids and docker("inspect", "-f", "{{.Image}}", *ids, fine=True) or "").split())
         needed |= {docker("image", "inspect", "-f", "{{.Id}}", g["image"], fine=True) for g in self.groups.values()}
         for r in rows:
             if r["id"] not in kept and not r.get("gone"):
@@ -377,7 +378,7 @@ def alone(wait):
 def apart():
     # A unit of its own: a lost SSH connection does not end it, and whatever ends it, what it left is put in order.
     if "JB_APART" not in os.environ:
-        unit = ["systemd-run", "-q", "--wait", "--pipe", "--collect", f"--unit={NAME}-deploying", "-p", "ExecStopPost=/usr/local/bin/bootstrapctl deploy --recover"]
+        unit = ["systemd-run", "-q", "--wait", "--pipe", "--collect", f"--unit={NAME}-deploying", "-p", "ExecStopPost=/usr/local/bin/bootstrapctl deploy --recover", "-p", "TimeoutStopSec=1800"]
         os.execvp("systemd-run", [*unit, "-E", "JB_APART=1", "-E", "SUDO_USER=" + who(), "/usr/local/bin/bootstrapctl", *sys.argv[1:]])
 
 
@@ -397,8 +398,8 @@ def deploy(args):
         apart()
     if args.recover and not json.loads(jb.read(STATE, "{}")).get("pending"):
         return 0
-    # A poll that comes at the wrong time comes again.
-    lock = alone(not args.poll)
+    # A poll that comes at the wrong time comes again, and who is at work recovers by itself.
+    lock = alone(not args.poll and not args.recover)
     if not lock:
         return 0
     with lock:

@@ -62,11 +62,11 @@ fn two_of_it_take_turns_and_one_bears_its_name() {
 
 #[test]
 fn compose_takes_it() {
-    let Some(client) = compose_client() else { return };
+    let Some(mut client) = compose_client() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("compose.yaml");
     std::fs::write(&path, file("/opt/t/compose.yaml")).expect("writing it");
-    let output = client().arg("-f").arg(&path).args(["config", "-q"]).output().expect("running Compose");
+    let output = client.arg("-f").arg(&path).args(["config", "-q"]).output().expect("running Compose");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
