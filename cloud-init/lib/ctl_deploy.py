@@ -186,6 +186,8 @@ class Machine:
         rest = [m for m in g["members"] if m not in g["turns"] and m not in self.jobs]
         if rest:
             compose("up", "-d", "--no-deps", *rest)
+        for m in g["turns"]:
+            self.drain(m)
         ids = self.stop([self.live(m, True) for m in g["turns"]])
         if ids:
             docker("rm", "-f", *ids)
@@ -226,7 +228,11 @@ class Machine:
                     raise Failed(f"the command `{when}` of {m} ended with {code}\n" + "\n".join(text.splitlines()[-15:]))
 
     def drain(self, service):
-        # Requests are led anew from here on; those in hand, and what is on its way, end in peace.
+        # Requests are led to the other by now; those in hand, and what is on its way, end in peace.
+        old = containers(self.live(service, True))
+        if not old:
+            return
+        step("draining")
         column = int(service not in self.state["green"])
         ports = " or ".join(f"dport = :{pair[column]}" for pair in MINE[service]["ports"])
         began = time.monotonic()
@@ -235,7 +241,7 @@ class Machine:
                 break
             time.sleep(0.5)
         # Nobody asks for it by name any more, unless somebody still does.
-        for c in containers(self.live(service, True)):
+        for c in old:
             for network in MINE[service]["networks"]:
                 address = c["NetworkSettings"]["Networks"].get(network, {}).get("IPAddress")
                 busy = address and jb.run(["nsenter", "-n", "-t", str(c["State"]["Pid"]), "ss", "-Htn", "state", "established", "src", address])[1]
@@ -283,9 +289,6 @@ class Machine:
             self.save()
             self.settle(group)
             return self.end(row, began, "failed", jb.redact(str(error)))
-        step("draining")
-        for m in g["turns"]:
-            self.drain(m)
         self.settle(group)
         return self.end(row, began, "ok", "")
 
