@@ -6,7 +6,7 @@ LAB ?= 0
 REPORTS ?= target/reports
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check lint boot test test-vm test-debian-12 test-external bench docs lab-down clean
+.PHONY: help build tools check lint boot test test-vm test-debian-12 test-external test-deploy bench docs lab-down clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -46,6 +46,9 @@ test-external: build ## the reference profile with its PostgreSQL outside the ma
 
 bench: build ## speed, memory and size of render, beside python3
 	scripts/bench $(BIN)
+
+test-deploy: build ## deploys under load, beside plain Compose, and killed at each step; in the container lane
+	scripts/lab-boot $(LAB) scripts/test-deploy $(LAB) $(BIN) $(REPORTS)/deploy.json
 
 docs: build ## docs/ from its sources
 	scripts/docs $(BIN)

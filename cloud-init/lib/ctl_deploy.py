@@ -186,6 +186,8 @@ class Machine:
         rest = [m for m in g["members"] if m not in g["turns"] and m not in self.jobs]
         if rest:
             compose("up", "-d", "--no-deps", *rest)
+        for m in g["turns"]:
+            self.drain(m)
         ids = self.stop([self.live(m, True) for m in g["turns"]])
         if ids:
             docker("rm", "-f", *ids)
@@ -226,7 +228,11 @@ class Machine:
                     raise Failed(f"the command `{when}` of {m} ended with {code}\n" + "\n".join(text.splitlines()[-15:]))
 
     def drain(self, service):
-        # Requests are led anew from here on; those in hand, and what is on its way, end in peace.
+        # Requests are led to the other by now; those in hand, and what is on its way, end in peace.
+        old = containers(self.live(service, True))
+        if not old:
+            return
+        step("draining")
         column = int(service not in self.state["green"])
         ports = " or ".join(f"dport = :{pair[column]}" for pair in MINE[service]["ports"])
         began = time.monotonic()
@@ -235,7 +241,7 @@ class Machine:
                 break
             time.sleep(0.5)
         # Nobody asks for it by name any more, unless somebody still does.
-        for c in containers(self.live(service, True)):
+        for c in old:
             for network in MINE[service]["networks"]:
                 address = c["NetworkSettings"]["Networks"].get(network, {}).get("IPAddress")
                 busy = address and jb.run(["nsenter", "-n", "-t", str(c["State"]["Pid"]), "ss", "-Htn", "state", "established", "src", address])[1]
@@ -269,10 +275,13 @@ class Machine:
             state["green"] = [s for s in jb.COLOURS if (s in state["green"]) != (s in g["turns"])]
             self.save()
             self.follow()
-            for m in rest:
-                step(f"starting {m}")
-                compose("up", "-d", "--no-deps", m)
-                self.well(m)
+            # Jobs do their work first; what was stopped starts together, else one after the other.
+            others = [m for m in rest if m not in self.jobs]
+            for batch in [[m] for m in rest if m in self.jobs] + ([others] if g["turns"] and others else [[m] for m in others]):
+                step("starting " + ", ".join(batch))
+                compose("up", "-d", "--no-deps", *batch)
+                for m in batch:
+                    self.well(m)
             self.hook(group, "after")
         except Failed as error:
             step("going back")
@@ -280,9 +289,6 @@ class Machine:
             self.save()
             self.settle(group)
             return self.end(row, began, "failed", jb.redact(str(error)))
-        step("draining")
-        for m in g["turns"]:
-            self.drain(m)
         self.settle(group)
         return self.end(row, began, "ok", "")
 
@@ -310,8 +316,6 @@ class Machine:
         kept = {r["id"] for r in rows if r["result"] == "ok"}
         kept = {*sorted(kept)[-DEPLOY["keep"] :], self.state["current"].get(group), rows[-1]["id"]}
         needed = {r["image"] for r in self.state["releases"] if r["group"] != group or r["id"] in kept}
-        ids = (docker("ps", "-aq", fine=True) or "").split()
-        needed |= set((ids and docker("inspect", "-f", "{{.Image}}", *ids, fine=True) or "").split())
         needed |= {docker("image", "inspect", "-f", "{{.Id}}", g["image"], fine=True) for g in self.groups.values()}
         for r in rows:
             if r["id"] not in kept and not r.get("gone"):
@@ -377,7 +381,7 @@ def alone(wait):
 def apart():
     # A unit of its own: a lost SSH connection does not end it, and whatever ends it, what it left is put in order.
     if "JB_APART" not in os.environ:
-        unit = ["systemd-run", "-q", "--wait", "--pipe", "--collect", f"--unit={NAME}-deploying", "-p", "ExecStopPost=/usr/local/bin/bootstrapctl deploy --recover"]
+        unit = ["systemd-run", "-q", "--wait", "--pipe", "--collect", f"--unit={NAME}-deploying", "-p", "ExecStopPost=/usr/local/bin/bootstrapctl deploy --recover", "-p", "TimeoutStopSec=1800"]
         os.execvp("systemd-run", [*unit, "-E", "JB_APART=1", "-E", "SUDO_USER=" + who(), "/usr/local/bin/bootstrapctl", *sys.argv[1:]])
 
 
@@ -397,8 +401,8 @@ def deploy(args):
         apart()
     if args.recover and not json.loads(jb.read(STATE, "{}")).get("pending"):
         return 0
-    # A poll that comes at the wrong time comes again.
-    lock = alone(not args.poll)
+    # A poll that comes at the wrong time comes again, and who is at work recovers by itself.
+    lock = alone(not args.poll and not args.recover)
     if not lock:
         return 0
     with lock:
