@@ -184,18 +184,19 @@ rejects! {
     two_under_one_address: service("networks: {default: {ipv4_address: 10.0.0.2}}\nx-bootstrap: {deploy: blue-green}") =>
         "11:26 error[blue-green] with `ipv4_address` the new `a` would be asked before it is live | take it out: the live one bears the service's name";
     two_that_others_share: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}, x-bootstrap: {deploy: blue-green}}\n  b: {image: \"x:1\", restart: always, healthcheck: {test: x}, network_mode: \"service:a\"}\n  a-green: {image: \"x:1\", restart: always, healthcheck: {test: x}, links: [a]}\n") =>
-        "7:79 error[blue-green] `a` is one of two, and not always the same | take this out, or write `deploy: recreate` there\n\
+        "7:76 error[blue-green] `a` is one of two, and not always the same | take this out, or write `deploy: recreate` there\n\
          8:3 error[blue-green] `a` is one of two, and not always the same | take this out, or write `deploy: recreate` there\n\
          8:76 error[blue-green] `a` is one of two, and not always the same | take this out, or write `deploy: recreate` there";
     nothing_tells_that_it_is_well: said("services: {a: {image: \"x:1\", restart: always, x-bootstrap: {deploy: blue-green}}}").lines().next_back().unwrap_or_default() =>
-        "5:70 error[blue-green] nothing tells when a new `a` may take over | add Compose's `healthcheck`, or write `deploy: recreate`";
+        "5:69 error[blue-green] nothing tells when a new `a` may take over | add Compose's `healthcheck`, or write `deploy: recreate`";
     hooks_of_nothing: service("x-bootstrap: {before: migrate}") =>
         "7:3 error[deploy-hook] the hooks of `a` would never be run | add `deploy: recreate` or `deploy: blue-green` beside them";
     deploys_of_nothing: Test::service("").set("deploy={keep: 1, windows: [\"Mon-Xyz 09:00-17:00\", \"9:00-17:00\", \"09:00-09:00\"]}").findings() =>
-        "1:8 error[invalid-value] 1 is not between 2 and 50 | write a number between 2 and 50\n\
-         1:21 error[invalid-value] `Mon-Xyz 09:00-17:00` is not a window of time | write it as `\"Mon-Fri 09:00-17:00\"`, `\"Sun 22:00-02:00\"` or `\"09:00-17:00\"`\n\
-         1:44 error[invalid-value] `9:00-17:00` is not a window of time | write it as `\"Mon-Fri 09:00-17:00\"`, `\"Sun 22:00-02:00\"` or `\"09:00-17:00\"`\n\
-         1:58 error[invalid-value] `09:00-09:00` is not a window of time | write it as `\"Mon-Fri 09:00-17:00\"`, `\"Sun 22:00-02:00\"` or `\"09:00-17:00\"`";
+        "1:1 warning[unused] no service says how it is deployed | write `x-bootstrap: {deploy: blue-green}` at the service that answers requests\n\
+         1:15 error[invalid-value] 1 is not between 2 and 50 | write a number between 2 and 50\n\
+         1:28 error[invalid-value] `Mon-Xyz 09:00-17:00` is not a window of time | write it as `\"Mon-Fri 09:00-17:00\"`, `\"Sun 22:00-02:00\"` or `\"09:00-17:00\"`\n\
+         1:51 error[invalid-value] `9:00-17:00` is not a window of time | write it as `\"Mon-Fri 09:00-17:00\"`, `\"Sun 22:00-02:00\"` or `\"09:00-17:00\"`\n\
+         1:65 error[invalid-value] `09:00-09:00` is not a window of time | write it as `\"Mon-Fri 09:00-17:00\"`, `\"Sun 22:00-02:00\"` or `\"09:00-17:00\"`";
     deploys_that_no_service_asks_for: Test::service("").set("deploy={poll: 5m}").findings() =>
         "1:1 warning[unused] no service says how it is deployed | write `x-bootstrap: {deploy: blue-green}` at the service that answers requests";
     a_way_that_is_none: service("x-bootstrap: {deploy: bluegreen}") =>
