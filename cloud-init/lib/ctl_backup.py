@@ -569,7 +569,7 @@ def bring(folder, parts, everything):
     finally:
         # Also when it failed: each part is the old one or the new one, and the stack goes on with it.
         jb.run(["docker", "rm", "-fv", SPARE])
-        code, text = jb.run([jb.CODE + "/stages/stack"], 1800)
+        code, text = jb.run([jb.CODE + "/stages/stack"], 1800, env={**os.environ, "JB_LOCKED": "1"})
     if code:
         raise Stop(f"everything is restored, but not all services are healthy: {jb.last_line(text)}")
 
