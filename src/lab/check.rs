@@ -1,5 +1,6 @@
 //! The acceptance checks: a registry of small functions, each held against the booted machine from outside.
 
+mod backup;
 mod containers;
 mod faults;
 mod https;
@@ -131,6 +132,7 @@ pub const CHECKS: &[Check] = &[
     check("bootstrapctl-check", Ready, "The machine's own acceptance test passes", machine::own_check),
     check("machine-runbook", Ready, "Every command of the runbook is one", machine::runbook),
     check("machine-memory", Ready, "Everything has room in the machine's memory", machine::memory),
+    check("backup-made", Ready, "A backup is made, and restored by way of trial", backup::made),
     check("monitoring-targets", Ready, "Every target of Prometheus is up", monitoring::targets),
     check("monitoring-panels", Ready, "Every query of every dashboard has an answer", monitoring::panels),
     check("monitoring-logs", Ready, "What a container logs is found in Loki by its service", monitoring::logs),

@@ -38,6 +38,8 @@ pub struct Expect {
     pub unlimited: Option<PublicPath>,
     /// Every route of the web edge.
     pub routes: Vec<PublicRoute>,
+    /// There are backups.
+    pub backup: bool,
     /// How much is watched.
     pub monitoring: Option<Level>,
     /// What Prometheus must ask: the services with metrics, and the monitoring's own.
@@ -153,6 +155,7 @@ impl Expect {
                     Some(PublicRoute { host, path: route.path.clone(), websocket })
                 })
                 .collect(),
+            backup: profile.backup.is_some(),
             monitoring: profile.monitoring.as_ref().map(|monitoring| monitoring.level),
             metrics: match &profile.monitoring {
                 None => Vec::new(),

@@ -15,9 +15,7 @@ const SETTLING: Duration = Duration::from_secs(150);
 const ALERT: Duration = Duration::from_secs(300);
 
 /// Panels that have nothing to show on a machine on which nothing ever happened, by a word of their title, with the reason.
-const QUIET: &[(&str, &str)] = &[
-    ("backup", "no backup was made yet"),
-];
+const QUIET: &[(&str, &str)] = &[];
 
 fn watched(context: &Context) -> std::result::Result<Level, Outcome> {
     context.expect.monitoring.ok_or_else(|| Outcome::Skipped("the profile has no monitoring".to_string()))

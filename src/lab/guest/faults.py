@@ -78,9 +78,12 @@ def backup(broken):
     path = STATE + "/backup/success"
     if broken and not os.path.exists(path):
         return None
-    then = time.time() - broken * 27 * 3600
+    if not broken:
+        run("bootstrapctl", "backup")
+        return "new"
+    then = time.time() - 27 * 3600
     os.utime(path, (then, then))
-    return "27 hours old" if broken else "new"
+    return "27 hours old"
 
 
 def memory(broken):
