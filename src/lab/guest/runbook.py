@@ -11,7 +11,7 @@ with open(f"/opt/{name}/RUNBOOK.md", encoding="utf-8") as file:
     text = file.read()
 # What stands for a name of the reader's choice, and what changes the machine or never ends.
 NAMES = {"SERVICE": (plan["services"] or ["none"])[0], "STAGE": "host", "UNIT": "cron", "NAME": (plan["secrets"] or [{"name": "NONE"}])[0]["name"]}
-CHANGES = r"\b(reboot|restart|deploy|rollback|backup|restore|prune|renew|apt-get|vacuum-size|freeze|unfreeze)\b|^top$| -f\b"
+CHANGES = r"\b(reboot|restart|deploy|rollback|backup|restore|prune|renew|apt-get|vacuum-size|freeze|unfreeze)\b|^top$"
 PROGRAMS = ("bootstrapctl", "sudo", "top", "timedatectl", "df")
 
 commands = []
