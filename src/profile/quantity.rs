@@ -151,7 +151,8 @@ const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 fn window(text: &str) -> Option<Vec<(u32, u32)>> {
     let (days, hours) = text.split_once(' ').unwrap_or(("Mon-Sun", text));
     let day = |name: &str| DAYS.iter().position(|day| *day == name);
-    let (first, last) = days.split_once('-').map_or((day(days)?, day(days)?), |(a, b)| (day(a).unwrap_or(9), day(b).unwrap_or(9)));
+    let (first, last) = days.split_once('-').unwrap_or((days, days));
+    let (first, last) = (day(first)?, day(last)?);
     let minute = |text: &str| {
         let (hour, minute) = text.split_once(':').filter(|(h, m)| h.len() == 2 && m.len() == 2)?;
         let number = |text: &str, most: u32| text.parse::<u32>().ok().filter(|n| *n <= most && !text.starts_with('+'));
@@ -159,7 +160,7 @@ fn window(text: &str) -> Option<Vec<(u32, u32)>> {
     };
     let (from, to) = hours.split_once('-')?;
     let (from, to) = (minute(from)?, minute(to)?);
-    if first > 6 || last > 6 || from == to || from == 1440 {
+    if from == to || from == 1440 {
         return None;
     }
     // What ends before it begins goes on past midnight.

@@ -71,7 +71,9 @@ fn the_stack_has_fixed_names_loopback_ports_and_no_root() {
     }
     assert!(!text.contains("x-bootstrap"));
     for (name, service) in stack.compose.get("services").and_then(yaml::Node::as_map).expect("services") {
-        let known = stack.services.iter().find(|known| Some(known.name.as_str()) == name.as_str()).expect("a service");
+        let name = name.as_str().unwrap_or_default();
+        let name = ["-blue", "-green"].iter().find_map(|colour| name.strip_suffix(colour)).unwrap_or(name);
+        let known = stack.services.iter().find(|known| known.name == name).expect("a service");
         let user = service.get("user").and_then(yaml::Node::as_str).unwrap_or("0");
         assert!(!user.starts_with('0') || known.root_reason.is_some() || known.is_job, "{} is root", known.name);
         for key in ["restart", "logging", "mem_limit", "cap_drop", "security_opt"] {
