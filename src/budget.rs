@@ -178,7 +178,7 @@ pub fn needed(profile: &Profile) -> (u32, u32) {
 
 /// MiB of so many GB of 10⁹ bytes.
 fn disk_mib(gb: u32) -> u32 {
-    u32::try_from(u64::from(gb) * 1_000_000_000 >> 20).unwrap_or(u32::MAX)
+    u32::try_from((u64::from(gb) * 1_000_000_000) >> 20).unwrap_or(u32::MAX)
 }
 
 /// What a container of an image is expected to take, if the table knows it.

@@ -288,8 +288,8 @@ def cases(seed, count):
         yield number, path, value
 
 
-# What stands nowhere in the base profile; none of it may be accepted, for nothing of the kind is there.
-ABSENT = {"compose": "compose.yaml", "ca": "certificate", "ca_file": "ca.pem", "as": "env"}
+# What stands nowhere in the base profile, or as something else than text.
+ABSENT = {"size": "minimum", "compose": "compose.yaml", "ca": "certificate", "ca_file": "ca.pem", "as": "env"}
 BENCH = None
 
 

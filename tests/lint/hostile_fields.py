@@ -30,7 +30,7 @@ BASE = {
     "version": 1,
     "name": "hostile",
     "distribution": "debian-13",
-    "host": {"hostname": "hostile", "timezone": "America/Sao_Paulo", "locale": "C.UTF-8", "swap": "1GiB"},
+    "host": {"hostname": "hostile", "timezone": "America/Sao_Paulo", "locale": "C.UTF-8", "swap": "1GiB", "size": {"cpus": 2, "memory": "4GiB", "disk": "40GB"}},
     "admin": {"user": "deploy", "ssh_keys": [f"{KEY} me@laptop"]},
     "ssh": {"idle_timeout": "10m", "allow_users": ["ops"]},
     "firewall": {"allow": ["51820/udp"]},
@@ -48,6 +48,8 @@ BASE = {
     "tls": {"email": "ops@example.net", "directory": "https://acme.example.net/dir", "staging_directory": "https://staging.example.net/dir"},
     "monitoring": "lite",
     "language": "en",
+    "backup": {"at": "03:00", "keep": "7d"},
+    "deploy": {"wait": "60s", "drain": "60s", "poll": "5m", "windows": ["Mon-Fri 09:00-17:00"]},
     "runbook": "## Contacts",
     "alerts": {"slack": "TOKEN", "heartbeat": "GIVEN", "receivers": {"webhook_configs": [{"url": "https://hook.example.net/"}]}},
     "secrets": {
@@ -67,14 +69,18 @@ BASE = {
             "restart": "unless-stopped", "healthcheck": {"test": ["CMD", "true"]},
             "x-bootstrap": {"source": {"git": "https://git.example.net/me/app.git", "tag": "v1"}},
         },
+        "store": {
+            "image": "docker.io/library/redis:7", "restart": "unless-stopped", "healthcheck": {"test": ["CMD", "true"]}, "x-bootstrap": {"backup": "redis"},
+        },
         "app": {
             "restart": "unless-stopped", "healthcheck": {"test": ["CMD", "true"]},
             "x-bootstrap": {"source": {"git": "git@git.example.net:me/app.git", "branch": "main", "deploy_key": "DEPLOY"},
+                            "deploy": "recreate", "before": "true", "after": ["true"],
                             "route": {"host": "app.example.net", "path": "/app/", "port": 9000, "body_size": "10MiB", "timeout": "60s"}},
         },
     },
     "configs": {"text": {"content": "text"}},
-    "volumes": {"data": {"labels": {"label": "l"}}},
+    "volumes": {"data": {"labels": {"label": "l"}, "x-bootstrap": {"backup": "live"}}},
     "networks": {"inside": {"labels": {"label": "l"}}},
 }
 # What looks like a deploy key without being anybody's.
@@ -237,6 +243,14 @@ FIELDS = [
     (["docker", "logins", 0, "username"], login), (["docker", "logins", 0, "password"], r"TOKEN"),
     (["docker", "authorities", 0, "registry"], lambda m: [("certs.d", path.split("/")[4]) for path in m.manifest if "/certs.d/" in path]),
     (["docker", "authorities", 0, "ca"], r"(?s)-----BEGIN CERTIFICATE-----\n.*"), (["monitoring"], r"none|lite|full"),
+    (["host", "size"], r"minimum|recommended"), (["host", "size", "memory"], r"[1-9]\d* ?\w+"), (["host", "size", "disk"], r"[1-9]\d* ?\w+"),
+    (["backup", "at"], r"\d\d:\d\d"), (["backup", "keep"], r"[1-9]\d* ?[a-z]+"), (["deploy", "wait"], r"[1-9]\d* ?[a-z]+"),
+    (["deploy", "drain"], r"[1-9]\d* ?[a-z]+"), (["deploy", "poll"], r"[1-9]\d* ?[a-z]+"),
+    (["deploy", "windows", 0], r"([A-Z][a-z]{2}(-[A-Z][a-z]{2})? )?\d\d:\d\d-\d\d:\d\d"),
+    (["services", "app", "x-bootstrap", "deploy"], r"recreate|blue-green"),
+    (["services", "app", "x-bootstrap", "before"], lambda m: [("plan.json", m.plan["deploy"]["services"]["app"]["before"][-1])]),
+    (["services", "app", "x-bootstrap", "after", 0], lambda m: [("plan.json", m.plan["deploy"]["services"]["app"]["after"][0])]),
+    (["services", "store", "x-bootstrap", "backup"], r"postgres|redis"), (["volumes", "data", "x-bootstrap", "backup"], r"live|pause|stop|none"),
     (["language"], r"en|pt-BR"), (["runbook"], lambda m: [("RUNBOOK.md", m.text(f"/opt/{m.plan['name']}/RUNBOOK.md").split("Alertmanager first.\n\n", 1)[1])]),
     (["alerts", "slack"], r"TOKEN|GIVEN"), (["alerts", "heartbeat"], r"TOKEN|GIVEN"),
     (["alerts", "receivers", "webhook_configs", 0, "url"], plan("monitoring", "receivers", "webhook_configs", 0, "url")),
@@ -255,7 +269,7 @@ FIELDS = [
     (["services", "web", "command", 1], compose("services", "web", "command", 1)),
     (["services", "web", "labels", "label"], compose("services", "web", "labels", "label")),
     (["configs", "text", "content"], compose("configs", "text", "content")),
-    (["services", "app", NAME], compose_key(2, "services")),
+    (["services", "app", NAME], compose_key(3, "services")),
     (["services", "web", "environment", "GIVEN", NAME], compose_key(-1, "services", "web", "environment")),
     (["services", "web", "labels", "label", NAME], compose_key(-1, "services", "web", "labels")),
     (["secrets", "UNUSED", NAME], lambda m: [("plan.json", m.plan["secrets"][-2]["name"])]),
@@ -271,7 +285,7 @@ TEXTLESS = re.compile(r"number .*|true or false|mapping.*|list of mapping|as in 
 
 def documented(path):
     """A path as the reference page writes it."""
-    names = {"web": "<service>", "app": "<service>", "tagged": "<service>", "UNUSED": "<NAME>", "GIVEN": "<NAME>", "file.json": "<NAME>"}
+    names = {"data": "<volume>", "store": "<service>", "web": "<service>", "app": "<service>", "tagged": "<service>", "UNUSED": "<NAME>", "GIVEN": "<NAME>", "file.json": "<NAME>"}
     text = ""
     for number, step in enumerate(path):
         last = isinstance(step, int) and number == len(path) - 1
