@@ -1,6 +1,7 @@
 //! The acceptance checks: a registry of small functions, each held against the booted machine from outside.
 
 mod containers;
+mod deploy;
 mod faults;
 mod https;
 mod machine;
@@ -129,6 +130,7 @@ pub const CHECKS: &[Check] = &[
     check("secrets-modes", Ready, "Secrets are readable by root alone", secrets::modes),
     check("secrets-nowhere-else", Ready, "No secret's value in user-data, logs, console, ps or status", secrets::nowhere_else),
     check("bootstrapctl-check", Ready, "The machine's own acceptance test passes", machine::own_check),
+    check("deploy-unnoticed", Ready, "A deploy that no request notices", deploy::unnoticed),
     check("monitoring-targets", Ready, "Every target of Prometheus is up", monitoring::targets),
     check("monitoring-panels", Ready, "Every query of every dashboard has an answer", monitoring::panels),
     check("monitoring-logs", Ready, "What a container logs is found in Loki by its service", monitoring::logs),
