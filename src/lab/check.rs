@@ -2,6 +2,7 @@
 
 mod backup;
 mod containers;
+mod deploy;
 mod faults;
 mod https;
 mod machine;
@@ -133,6 +134,7 @@ pub const CHECKS: &[Check] = &[
     check("machine-runbook", Ready, "Every command of the runbook is one", machine::runbook),
     check("machine-memory", Ready, "Everything has room in the machine's memory", machine::memory),
     check("backup-made", Ready, "A backup is made, and restored by way of trial", backup::made),
+    check("deploy-unnoticed", Ready, "A deploy that no request notices", deploy::unnoticed),
     check("monitoring-targets", Ready, "Every target of Prometheus is up", monitoring::targets),
     check("monitoring-panels", Ready, "Every query of every dashboard has an answer", monitoring::panels),
     check("monitoring-logs", Ready, "What a container logs is found in Loki by its service", monitoring::logs),

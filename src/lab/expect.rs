@@ -36,6 +36,8 @@ pub struct Expect {
     pub limited: Option<PublicPath>,
     /// A route without one.
     pub unlimited: Option<PublicPath>,
+    /// A service of which two take turns, and where it is asked: without a rate limit, if it has such a route.
+    pub deploy: Option<(String, PublicPath)>,
     /// Every route of the web edge.
     pub routes: Vec<PublicRoute>,
     /// There are backups.
@@ -146,6 +148,11 @@ impl Expect {
             names,
             health,
             closed: edge::closed(profile),
+            deploy: services().filter(|service| service.deploy.as_ref().is_some_and(|way| way.blue_green)).find_map(|service| {
+                let route = service.routes.iter().find(|route| route.rate_limit.is_none()).or(service.routes.first())?;
+                let host = route.host.clone().or_else(|| profile.domain.clone())?;
+                Some((service.name.clone(), PublicPath { host, path: route.path.clone() }))
+            }),
             routes: services()
                 .flat_map(|service| service.routes.iter().map(move |route| (service, route)))
                 .filter_map(|(service, route)| {
