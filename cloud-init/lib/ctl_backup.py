@@ -504,6 +504,8 @@ def backup():
             raise Stop(f"a restore was cut short, and half of it would be saved now: run `bootstrapctl restore {jb.read(CUT).split()[0]}` again")
         when, m = make(PARTS)
         jb.write(STATE + "/success", when + "\n")
+    if "offsite" in PLAN:
+        jb.run(["systemctl", "--no-block", "start", NAME + "-backup-offsite.service"])
     print(f"{when}: {size(total(m))} in {m['seconds']} s, {ROOT}/{when}")
 
 
@@ -537,7 +539,7 @@ def dependents(config, name):
     return found - {name}
 
 
-def bring(folder, parts, everything):
+def bring(folder, parts, everything, first=False):
     config, now = stack(), {p["name"]: p for p in PARTS}
     strange = [p["name"] for p in parts if now.get(p["name"], {}).get("kind") != p["kind"]]
     if strange:
@@ -569,7 +571,7 @@ def bring(folder, parts, everything):
     finally:
         # Also when it failed: each part is the old one or the new one, and the stack goes on with it.
         jb.run(["docker", "rm", "-fv", SPARE])
-        code, text = jb.run([jb.CODE + "/stages/stack"], 1800, env={**os.environ, "JB_LOCKED": "1"})
+        code, text = (0, "") if first else jb.run([jb.CODE + "/stages/stack"], 1800, env={**os.environ, "JB_LOCKED": "1"})
     if code:
         raise Stop(f"everything is restored, but not all services are healthy: {jb.last_line(text)}")
 
@@ -664,4 +666,4 @@ def register(commands):
 
 
 if __name__ == "__main__":
-    sys.exit(guarded({"backup": backup, "drill": drill, "tidy": tidy}[sys.argv[1].replace("backup-", "")]))
+    sys.exit(guarded({"backup": backup, "drill": drill, "tidy": tidy}[sys.argv[1]]))
