@@ -54,6 +54,8 @@ fn offsite(resolved: &Resolved, root: &Node, report: &mut Report) {
         let message = format!("without the value of `{}` nobody can read the off-site backups, and the machine's own copy is lost with the machine", shown(password.as_str().unwrap_or_default()));
         report.note(password.span, "repository-password", message).help("keep it where your team keeps passwords, and try it from another computer: `restic snapshots`");
     }
+    // What cannot be read was told already.
+    let repository = repository.filter(|node| !report.has_error_within(node.span));
     let sftp = repository.and_then(Node::as_str).is_some_and(|text| text.starts_with("sftp:"));
     let key = node.get("ssh_key").filter(|key| !key.is_null());
     match (sftp, key, repository) {

@@ -18,7 +18,7 @@ ROOT = "/opt/backups/" + NAME
 
 
 def run(*words, check=True, **more):
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, stdin=None if "input" in more else subprocess.DEVNULL, **more)
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="backslashreplace", check=False, stdin=None if "input" in more else subprocess.DEVNULL, **more)
     if check and done.returncode:
         sys.exit(f"{' '.join(words)[:200]}: {done.stdout[-400:]}")
     return done.stdout.strip() if check else (done.returncode, done.stdout.strip())
