@@ -49,6 +49,8 @@ class Stop(Exception):
 
 
 def out(args, **more):
+    if "input" not in more:
+        more.setdefault("stdin", subprocess.DEVNULL)
     p = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", check=False, **more)
     if p.returncode:
         raise Stop(jb.last_line(p.stderr or p.stdout))
@@ -107,12 +109,19 @@ def save(path, args, fine=(0,)):
     return {"sha256": digest.hexdigest(), "bytes": total}
 
 
+def within(service):
+    container = out([*COMPOSE, "ps", "-q", service])
+    if not container:
+        raise Stop(f"{service} does not run")
+    return ["docker", "exec", "-i", container]
+
+
 # PostgreSQL: `pg` is the beginning of a command that reaches a server.
 
 
 def postgres(part):
     if "image" not in part:
-        return [*COMPOSE, "exec", "-T", part["name"], "sh", "-c", SHELL, "sh"]
+        return [*within(part["name"]), "sh", "-c", SHELL, "sh"]
     # It runs elsewhere. The password is in no process list.
     env = dict(part["env"], PGPASSWORD=jb.secret(part["password"]))
     os.environ.update(env)
@@ -217,7 +226,7 @@ def keys(cli):
 
 
 def save_redis(part, put):
-    cli = [*COMPOSE, "exec", "-T", part["name"], "redis-cli"]
+    cli = [*within(part["name"]), "redis-cli"]
     before = keys(cli)
     file = put("rdb", [*cli, "--rdb", "-"])
     with open(put.folder + "/" + file, "rb") as f:
@@ -259,9 +268,8 @@ def spare_redis(source, path, network):
 
 def load_redis(part, path):
     # By replication from a second Redis: no matter how and where the first keeps its files.
-    cli = [*COMPOSE, "exec", "-T", part["name"], "redis-cli"]
-    container = out([*COMPOSE, "ps", "-q", part["name"]])
-    spare_redis(image(part["name"])[0], path, "container:" + container)
+    cli = [*within(part["name"]), "redis-cli"]
+    spare_redis(image(part["name"])[0], path, "container:" + cli[3])
     info = lambda what, *words: all(w in jb.run([*cli, "info", what])[1].split() for w in words)  # noqa: E731
     try:
         out([*cli, "replicaof", "127.0.0.1", "16379"])
