@@ -49,6 +49,8 @@ class Stop(Exception):
 
 
 def out(args, **more):
+    if "input" not in more:
+        more.setdefault("stdin", subprocess.DEVNULL)
     p = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", check=False, **more)
     if p.returncode:
         raise Stop(jb.last_line(p.stderr or p.stdout))
@@ -107,12 +109,19 @@ def save(path, args, fine=(0,)):
     return {"sha256": digest.hexdigest(), "bytes": total}
 
 
+def within(service):
+    container = out([*COMPOSE, "ps", "-q", service])
+    if not container:
+        raise Stop(f"{service} does not run")
+    return ["docker", "exec", "-i", container]
+
+
 # PostgreSQL: `pg` is the beginning of a command that reaches a server.
 
 
 def postgres(part):
     if "image" not in part:
-        return [*COMPOSE, "exec", "-T", part["name"], "sh", "-c", SHELL, "sh"]
+        return [*within(part["name"]), "sh", "-c", SHELL, "sh"]
     # It runs elsewhere. The password is in no process list.
     env = dict(part["env"], PGPASSWORD=jb.secret(part["password"]))
     os.environ.update(env)
@@ -217,7 +226,7 @@ def keys(cli):
 
 
 def save_redis(part, put):
-    cli = [*COMPOSE, "exec", "-T", part["name"], "redis-cli"]
+    cli = [*within(part["name"]), "redis-cli"]
     before = keys(cli)
     file = put("rdb", [*cli, "--rdb", "-"])
     with open(put.folder + "/" + file, "rb") as f:
@@ -259,9 +268,8 @@ def spare_redis(source, path, network):
 
 def load_redis(part, path):
     # By replication from a second Redis: no matter how and where the first keeps its files.
-    cli = [*COMPOSE, "exec", "-T", part["name"], "redis-cli"]
-    container = out([*COMPOSE, "ps", "-q", part["name"]])
-    spare_redis(image(part["name"])[0], path, "container:" + container)
+    cli = [*within(part["name"]), "redis-cli"]
+    spare_redis(image(part["name"])[0], path, "container:" + cli[3])
     info = lambda what, *words: all(w in jb.run([*cli, "info", what])[1].split() for w in words)  # noqa: E731
     try:
         out([*cli, "replicaof", "127.0.0.1", "16379"])
@@ -504,6 +512,8 @@ def backup():
             raise Stop(f"a restore was cut short, and half of it would be saved now: run `bootstrapctl restore {jb.read(CUT).split()[0]}` again")
         when, m = make(PARTS)
         jb.write(STATE + "/success", when + "\n")
+    if "offsite" in PLAN:
+        jb.run(["systemctl", "--no-block", "start", NAME + "-backup-offsite.service"])
     print(f"{when}: {size(total(m))} in {m['seconds']} s, {ROOT}/{when}")
 
 
@@ -537,7 +547,7 @@ def dependents(config, name):
     return found - {name}
 
 
-def bring(folder, parts, everything):
+def bring(folder, parts, everything, first=False):
     config, now = stack(), {p["name"]: p for p in PARTS}
     strange = [p["name"] for p in parts if now.get(p["name"], {}).get("kind") != p["kind"]]
     if strange:
@@ -569,7 +579,7 @@ def bring(folder, parts, everything):
     finally:
         # Also when it failed: each part is the old one or the new one, and the stack goes on with it.
         jb.run(["docker", "rm", "-fv", SPARE])
-        code, text = jb.run([jb.CODE + "/stages/stack"], 1800, env={**os.environ, "JB_LOCKED": "1"})
+        code, text = (0, "") if first else jb.run([jb.CODE + "/stages/stack"], 1800, env={**os.environ, "JB_LOCKED": "1"})
     if code:
         raise Stop(f"everything is restored, but not all services are healthy: {jb.last_line(text)}")
 
@@ -664,4 +674,4 @@ def register(commands):
 
 
 if __name__ == "__main__":
-    sys.exit(guarded({"backup": backup, "drill": drill, "tidy": tidy}[sys.argv[1].replace("backup-", "")]))
+    sys.exit(guarded({"backup": backup, "drill": drill, "tidy": tidy}[sys.argv[1]]))

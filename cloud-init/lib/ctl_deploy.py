@@ -44,7 +44,7 @@ def docker(*args, fine=False):
 
 
 def compose(*args, over=OVERRIDE):
-    return docker("compose", "-f", BASE, "-f", over, *args)
+    return docker("compose", "-f", BASE, "-f", over, *args, *(jb.silenced() if args[0] == "up" else []))
 
 
 def tag(group, number):

@@ -135,6 +135,9 @@ pub const CHECKS: &[Check] = &[
     check("machine-memory", Ready, "Everything has room in the machine's memory", machine::memory),
     check("backup-made", Ready, "A backup is made, and restored by way of trial", backup::made),
     check("deploy-unnoticed", Ready, "A deploy that no request notices", deploy::unnoticed),
+    check("backup-restored", Ready, "A backup brings back rows, keys, files and secrets", backup::restored),
+    check("backup-damaged", Ready, "A backup with a flipped bit is refused, and nothing touched", backup::damaged),
+    check("backup-drill", Ready, "A backup is restored by way of trial, and Prometheus knows", backup::drill),
     check("monitoring-targets", Ready, "Every target of Prometheus is up", monitoring::targets),
     check("monitoring-panels", Ready, "Every query of every dashboard has an answer", monitoring::panels),
     check("monitoring-logs", Ready, "What a container logs is found in Loki by its service", monitoring::logs),
@@ -206,6 +209,7 @@ macro_rules! script {
     };
 }
 
+const BACKUP: Script = script!("backup.py", 1200);
 const CANARY_START: Script = script!("canary_start.py", 180);
 const CANARY_STOP: Script = script!("canary_stop.py", 120);
 const NETWORKS: Script = script!("networks.py", 60);

@@ -94,14 +94,21 @@ fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
         }
     }
     if let Some(backup) = &profile.backup {
-        files.copy("backup", format!("{CODE}/ctl_backup.py"), 0o644, "lib/ctl_backup.py")?;
-        for (what, title, when) in [
-            ("backup", "Backup", format!("OnCalendar={}", backup.at)),
-            ("backup-drill", "Trial of the newest backup", "OnCalendar=Sun 05:15".to_owned()),
-        ] {
-            let context = json!({"title": format!("{name}: {title}"), "what": what, "stack": unit("stack"), "when": when});
-            for kind in ["service", "timer"] {
-                files.render("backup", format!("{UNITS}/{name}-{what}.{kind}"), 0o644, &format!("units/backup.{kind}.j2"), &context)?;
+        let local = [("backup", "Backup", format!("OnCalendar={}", backup.at)), ("drill", "Trial of the newest backup", "OnCalendar=Sun 05:15".to_owned())];
+        let offsite = [
+            ("offsite", "Newest backup to elsewhere", "OnBootSec=15min\nOnUnitInactiveSec=1h".to_owned()),
+            ("check", "Test of the backups elsewhere", "OnCalendar=Sun 06:45".to_owned()),
+            ("watch", "Whether a newer machine took over", "OnBootSec=1min\nOnUnitInactiveSec=3min".to_owned()),
+        ];
+        let programs = [("ctl_backup", &local[..]), ("offsite", &offsite[..])];
+        for (program, rows) in programs.into_iter().take(if backup.offsite.is_some() { 2 } else { 1 }) {
+            files.copy("backup", format!("{CODE}/{program}.py"), 0o644, &format!("lib/{program}.py"))?;
+            for (what, title, when) in rows {
+                let context = json!({"title": format!("{name}: {title}"), "program": program, "what": what, "stack": unit("stack"), "when": when});
+                let unit = if *what == "backup" { "backup".to_owned() } else { format!("backup-{what}") };
+                for kind in ["service", "timer"] {
+                    files.render("backup", format!("{UNITS}/{name}-{unit}.{kind}"), 0o644, &format!("units/backup.{kind}.j2"), &context)?;
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 /// Packages by the stage that installs them.
 pub struct Packages {
     edge: Vec<&'static str>,
+    fetch: Vec<&'static str>,
     docker: Vec<&'static str>,
     harden: Vec<&'static str>,
 }
@@ -39,12 +40,22 @@ impl Packages {
         if web && profile.tls.acme {
             harden.push("certbot");
         }
-        Self { edge, docker, harden }
+        let mut fetch = Vec::new();
+        let backup = profile.backup.as_ref();
+        if let Some(offsite) = backup.and_then(|backup| backup.offsite.as_ref()) {
+            let early = backup.is_some_and(|backup| backup.restore_from.is_some());
+            let list = if early { &mut fetch } else { &mut harden };
+            list.push("restic");
+            if offsite.ssh_key.is_some() {
+                list.push("openssh-client");
+            }
+        }
+        Self { edge, fetch, docker, harden }
     }
 
     /// All of them in the order of installation.
     pub fn all(&self) -> Vec<String> {
-        [&self.edge, &self.docker, &self.harden].into_iter().flatten().map(|name| (*name).to_owned()).collect()
+        [&self.edge, &self.fetch, &self.docker, &self.harden].into_iter().flatten().map(|name| (*name).to_owned()).collect()
     }
 }
 
@@ -171,7 +182,7 @@ pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Re
         "stages": rows,
         "host": profile.host,
         "admin": {"user": profile.admin.user},
-        "packages": {"edge": packages.edge, "docker": packages.docker, "harden": packages.harden},
+        "packages": {"edge": packages.edge, "fetch": packages.fetch, "docker": packages.docker, "harden": packages.harden},
         "docker": {
             "key_url": format!("{}/gpg", docker_repository(profile).trim_end_matches('/')),
             "fingerprint": DOCKER_FINGERPRINT,
@@ -204,6 +215,11 @@ pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Re
     }
     if let Some(backup) = &profile.backup {
         plan["backup"] = json!({"keep": backup.keep_seconds, "parts": backup.parts});
+        if let Some(offsite) = &backup.offsite {
+            plan["backup"]["offsite"] = json!(offsite);
+            plan["backup"]["single"] = json!(backup.single);
+            plan["backup"]["restore_from"] = json!(backup.restore_from);
+        }
     }
     if let Some(monitoring) = &profile.monitoring {
         plan["monitoring"] = watched(profile, monitoring)?;

@@ -39,10 +39,16 @@ fn acme(profile: &Profile) -> bool {
     profile.tls.acme && !super::edge::hosts(profile).is_empty()
 }
 
+fn restored(profile: &Profile) -> bool {
+    profile.backup.as_ref().is_some_and(|backup| backup.restore_from.is_some())
+}
+
 /// Seconds for a stage that does nothing slow, or talks to a package archive or a registry. Generous:
 /// the smallest machines of the cheapest providers unpack Docker in minutes.
 const SHORT: u32 = 120;
 const LONG: u32 = 1800;
+/// Seconds for one that moves all data.
+const VERY_LONG: u32 = 6 * 3600;
 
 #[rustfmt::skip]
 const TABLE: &[(&str, &str, &[&str], u32, When)] = &[
@@ -50,12 +56,14 @@ const TABLE: &[(&str, &str, &[&str], u32, When)] = &[
     ("access",  "Admin login by key",              &[],                                SHORT, always),
     ("edge",    "Firewall and web server",         &["host"],                          LONG,  always),
     ("docker",  "Docker",                          &["edge", "access"],                LONG,  always),
-    ("secrets", "Secrets",                         &[],                                SHORT, always),
+    ("fetch",   "Backup from elsewhere",           &["edge"],                          VERY_LONG, restored),
+    ("secrets", "Secrets",                         &["fetch"],                         SHORT, always),
     ("monitoring", "Monitoring",                   &["secrets"],                       SHORT, monitoring),
     ("pull",    "Container images",                &["docker", "secrets"],             LONG,  stack),
     ("harden",  "Hardening",                       &["edge"],                          LONG,  always),
     ("tls",     "Certificates",                    &["harden"],                        LONG,  acme),
-    ("stack",   "Services",                        &["pull", "monitoring"],            LONG,  stack),
+    ("revive",  "Data from the backup",            &["pull", "monitoring"],            VERY_LONG, restored),
+    ("stack",   "Services",                        &["pull", "monitoring", "revive"],  LONG,  stack),
     ("ready",   "Acceptance test",                 &["secrets", "harden", "tls", "stack"], SHORT, always),
 ];
 

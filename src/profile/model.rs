@@ -135,6 +135,27 @@ pub struct Backup {
     pub keep_seconds: u32,
     /// What is saved beside the machine's own files.
     pub parts: Vec<Part>,
+    /// The copy elsewhere.
+    pub offsite: Option<Offsite>,
+    /// The off-site backup that a new machine begins with.
+    pub restore_from: Option<String>,
+    /// Services that may run on one machine alone.
+    pub single: Vec<String>,
+}
+
+/// A copy elsewhere, by restic.
+#[derive(Clone, Debug, Serialize)]
+pub struct Offsite {
+    /// Where, in restic's words.
+    pub repository: String,
+    /// Name of the secret with the password.
+    pub password: String,
+    /// Variables, each with the name of a secret.
+    pub environment: std::collections::BTreeMap<String, String>,
+    /// File in `credentials/` with the SSH key.
+    pub ssh_key: Option<String>,
+    /// How many are kept, by `daily`, `weekly`, `monthly`.
+    pub keep: std::collections::BTreeMap<&'static str, u32>,
 }
 
 /// One part of a backup.

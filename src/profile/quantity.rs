@@ -60,6 +60,8 @@ numbers! {
     Kept(u32) = 2..=50;
     /// Requests per second.
     PerSecond(u32) = 1..=10000;
+    /// How many copies are kept.
+    Copies(u32) = 0..=1000;
     /// Requests at once.
     Burst(u32) = 0..=10000;
     /// Length of a generated secret.

@@ -84,6 +84,10 @@ text_kinds! {
     EnvName("variable name") = env_name;
     /// The name of a secret.
     SecretName("name of a secret") = secret_name;
+    /// A restic repository.
+    Repository("restic repository") = repository;
+    /// A restic snapshot.
+    Snapshot("snapshot") = snapshot;
     /// A path of a file beside the profile.
     FilePath("file") = file_path;
     /// A path of the web edge.
@@ -367,6 +371,31 @@ fn secret_name(text: &str) -> Result<String, Wrong> {
         return Ok(text.into());
     }
     wrong("is not the name of a secret", "use letters, digits, `_`, `-` and `.`, and begin with a letter or digit")
+}
+
+fn repository(text: &str) -> Result<String, Wrong> {
+    let kinds = ["s3:", "sftp:", "rest:", "b2:", "azure:", "gs:"];
+    let help = "write it as restic does: `s3:https://s3.example.com/bucket`, `sftp:me@host:/path`, `rest:https://host/`";
+    let clean = text.len() <= 500 && text.bytes().all(|b| b.is_ascii_graphic());
+    if !clean || !kinds.iter().any(|kind| text.strip_prefix(kind).is_some_and(|rest| !rest.is_empty())) {
+        return wrong("is no place that restic can write to from here", help);
+    }
+    let url = text.split_once(':').and_then(|(_, rest)| url::Url::parse(rest).ok());
+    if url.and_then(|url| url.password().map(|password| !password.contains("$%7B"))).unwrap_or(false) {
+        return wrong("carries a password", "add it to `secrets`, and write `${NAME}` in its place");
+    }
+    let login = text.strip_prefix("sftp:").map(|rest| rest.trim_start_matches("//"));
+    if login.is_some_and(|rest| rest.starts_with('-') || !rest.contains([':', '/'])) {
+        return wrong("is no place that restic can write to from here", help);
+    }
+    Ok(text.into())
+}
+
+fn snapshot(text: &str) -> Result<String, Wrong> {
+    if text == "latest" || ((8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))) {
+        return Ok(text.into());
+    }
+    wrong("is neither `latest` nor the ID of a snapshot", "write `latest`, or what `restic snapshots` shows")
 }
 
 fn file_path(text: &str) -> Result<String, Wrong> {

@@ -49,6 +49,8 @@ section! {
         runbook: optional Markdown, "none", "|\n  ## Contacts\n  …";
         /// A backup every night; what it holds is said by `x-bootstrap.backup` at services and volumes.
         backup: optional BackupWritten, "no backups", "{at: \"03:00\", keep: 7d}";
+        /// A new machine begins with this off-site backup: `latest`, or a snapshot's ID.
+        restore_from: optional Spanned<Snapshot>, "it begins empty", "latest";
         /// Who is told of alerts.
         alerts: with Alerts, "{}", "{slack: SLACK_WEBHOOK_URL}";
         /// How new versions come in.
@@ -202,6 +204,60 @@ section! {
         at: with TimeOfDay, "\"03:00\"", "\"03:00\"";
         /// How long copies stay on the machine; the newest one always does.
         keep: with Keep, "7d", "14d";
+        /// A second copy elsewhere, encrypted, by restic.
+        offsite: optional OffsiteWritten, "none", "{repository: \"s3:https://s3.example.com/bucket\", password: RESTIC_PASSWORD}";
+    }
+}
+
+section! {
+    /// A copy elsewhere.
+    OffsiteWritten {
+        /// Where, in restic's words (`s3:`, `sftp:`, `rest:`, `b2:`, `azure:`, `gs:`); `${NAME}` in it is filled in from the secrets.
+        repository: required Spanned<Repository>, "none: must be written", "s3:https://s3.example.com/bucket";
+        /// Name of the secret with the repository's password. Hold it yourself as well: without it the copy cannot be read.
+        password: required Spanned<SecretName>, "none: must be written", "RESTIC_PASSWORD";
+        /// Variables that restic wants, each with the name of the secret that it is filled from.
+        environment: with Environment, "{}", "{AWS_ACCESS_KEY_ID: S3_KEY, AWS_SECRET_ACCESS_KEY: S3_SECRET}";
+        /// For `sftp:`, name of the secret with the SSH private key, a file (`as: credential`).
+        ssh_key: optional Spanned<SecretName>, "none", "BACKUP_KEY";
+        /// How many are kept there.
+        keep: with OffsiteKeep, "{}", "{daily: 7, weekly: 4, monthly: 6}";
+    }
+}
+
+section! {
+    /// How many copies stay elsewhere.
+    OffsiteKeep {
+        /// One a day, for so many days.
+        daily: with Copies, "7", "7";
+        /// One a week, for so many weeks.
+        weekly: with Copies, "4", "4";
+        /// One a month, for so many months.
+        monthly: with Copies, "6", "12";
+    }
+}
+
+/// Variables, each with the name of a secret.
+#[derive(Clone, Debug)]
+pub struct Environment(pub Vec<(String, Spanned<SecretName>)>);
+
+impl Value for Environment {
+    fn type_name() -> String {
+        "mapping of variables to names of secrets".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let Some(entries) = node.as_map() else {
+            reader.wrong_type(node, "a mapping of variables to names of secrets");
+            return None;
+        };
+        let mut all = Vec::new();
+        for (key, value) in entries {
+            let name = EnvName::read(&Node::string(key.span, key.as_str().unwrap_or_default()), reader);
+            let secret = Spanned::<SecretName>::read(value, reader);
+            all.extend(name.map(|name| name.0).zip(secret));
+        }
+        Some(Self(all))
     }
 }
 
@@ -550,6 +606,8 @@ section! {
         metrics: optional MetricsWritten, "none", "{port: 8000}";
         /// The database that it is, for the backup: every database and role of a `postgres`, a snapshot of a `redis`.
         backup: optional Spanned<Store>, "its volumes say for themselves", "postgres";
+        /// It may run on one machine alone: when another one was restored from this one's backups, it is stopped here.
+        single: with bool, "false", "true";
         /// Why its process may run as root, for the acceptance test.
         runs_as_root: optional Line, "it may not", "the agent reads other processes";
     }

@@ -1,9 +1,9 @@
 //! Backups: what services and volumes say of themselves, gathered.
 
 use super::service::Extended;
-use crate::profile::model::{Backup, Elsewhere, Part};
+use crate::profile::model::{Backup, Elsewhere, Offsite, Part};
 use crate::profile::reader::{Reader, Value};
-use crate::profile::written::{Extension, External, VolumeExtension, Written};
+use crate::profile::written::{Extension, External, OffsiteWritten, VolumeExtension, Written};
 use crate::report::Report;
 use crate::yaml::Node;
 
@@ -34,6 +34,17 @@ pub fn elsewhere(document: &Node, external: &External, report: &mut Report) -> V
     parts
 }
 
+fn offsite(written: &OffsiteWritten) -> Option<Offsite> {
+    let keep = &written.keep;
+    Some(Offsite {
+        repository: written.repository.as_ref()?.value.0.clone(),
+        password: written.password.as_ref()?.value.0.clone(),
+        environment: written.environment.0.iter().map(|(name, secret)| (name.clone(), secret.value.0.clone())).collect(),
+        ssh_key: written.ssh_key.as_ref().map(|key| key.value.0.clone()),
+        keep: [("daily", keep.daily.0), ("weekly", keep.weekly.0), ("monthly", keep.monthly.0)].into(),
+    })
+}
+
 /// What a volume says of its backup; `None` when it says nothing.
 pub fn volume(node: &Node, report: &mut Report) -> Option<Option<&'static str>> {
     let extension = node.get("x-bootstrap").filter(|extension| !extension.is_null())?;
@@ -55,5 +66,12 @@ pub fn resolve(written: &Written, document: Option<&Node>, services: &[Extended]
         }
     }
     let backup = written.backup.as_ref()?;
-    Some(Backup { at: backup.at.0.clone(), keep_seconds: backup.keep.0, parts })
+    Some(Backup {
+        at: backup.at.0.clone(),
+        keep_seconds: backup.keep.0,
+        parts,
+        offsite: backup.offsite.as_ref().and_then(offsite),
+        restore_from: written.restore_from.as_ref().map(|snapshot| snapshot.value.0.clone()),
+        single: services.iter().filter(|service| service.single && !service.is_optional()).map(|service| service.name.clone()).collect(),
+    })
 }

@@ -28,6 +28,8 @@ pub struct Extended {
     pub public_ports: Vec<Spanned<PortRule>>,
     /// The database that it is.
     pub backup: Option<Spanned<Store>>,
+    /// It may run on one machine alone.
+    pub single: bool,
     /// Why it may run as root.
     pub root_reason: Option<String>,
     /// Where its metrics are found.
@@ -129,6 +131,7 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
         source: None,
         public_ports: Vec::new(),
         backup: None,
+        single: false,
         root_reason: None,
         metrics: None,
         deploy: None,
@@ -149,6 +152,7 @@ fn one(key: &Node, node: &Node, report: &mut Report) -> Option<Extended> {
         extended.deploy = extension.deploy;
         extended.hooks = [extension.before, extension.after].map(|hook| hook.map(|command| command.0));
         extended.backup = extension.backup;
+        extended.single = extension.single;
         extended.root_reason = extension.runs_as_root.map(|reason| reason.0);
         extended.metrics = extension.metrics.and_then(|metrics| {
             let dashboard = metrics.dashboard.map(|kind| kind.0);

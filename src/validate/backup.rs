@@ -1,7 +1,8 @@
 //! Backups: what would be lost.
 
 use super::at;
-use crate::profile::model::SecretValue;
+use crate::profile::model::{SecretPlace, SecretValue};
+use crate::profile::reader::shown;
 use crate::report::Report;
 use crate::resolve::{Extended, Resolved};
 use crate::yaml::Node;
@@ -11,7 +12,71 @@ fn mounted(service: &Extended) -> impl Iterator<Item = &str> {
     super::services::sources(&service.node).into_iter().filter(|(_, bind, _)| !bind).map(|(source, ..)| source)
 }
 
+/// Names of secrets in a repository's `${NAME}`.
+fn filled(text: &str) -> impl Iterator<Item = &str> {
+    text.split("${").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
+}
+
+/// Every secret that backups need.
+pub(super) fn secrets(resolved: &Resolved) -> Vec<&str> {
+    let Some(backup) = &resolved.profile.backup else { return Vec::new() };
+    let elsewhere = backup.parts.iter().filter_map(|part| Some(part.elsewhere.as_ref()?.password.as_str()));
+    let offsite = backup.offsite.iter().flat_map(|offsite| {
+        let named = [Some(&offsite.password), offsite.ssh_key.as_ref()].into_iter().flatten().chain(offsite.environment.values());
+        named.map(String::as_str).chain(filled(&offsite.repository))
+    });
+    elsewhere.chain(offsite).collect()
+}
+
+fn offsite(resolved: &Resolved, root: &Node, report: &mut Report) {
+    if let Some((key, _)) = root.entry("restore_from").filter(|(_, node)| !node.is_null())
+        && resolved.profile.backup.as_ref().is_none_or(|backup| backup.offsite.is_none())
+        && !report.has_error_within(at(root, &["backup"]))
+    {
+        report
+            .error(key.span, "no-offsite", "there is no off-site backup that a machine could begin with")
+            .help("add `backup: {offsite: {repository: …, password: …}}`, the one that the old machine writes to");
+    }
+    let Some(node) = root.get("backup").and_then(|backup| backup.get("offsite")).filter(|node| !node.is_null()) else { return };
+    let environment = node.get("environment").and_then(Node::as_map).unwrap_or_default().iter().map(|(_, value)| value);
+    let named = ["password", "ssh_key"].iter().filter_map(|key| node.get(key)).chain(environment).filter(|value| !value.is_null());
+    let repository = node.get("repository").filter(|repository| !repository.is_null());
+    let texts = named.filter_map(|value| Some((value.as_str()?, value.span)));
+    let inside = repository.into_iter().flat_map(|node| filled(node.as_str().unwrap_or_default()).map(|name| (name, node.span)));
+    for (name, span) in texts.chain(inside) {
+        super::machine::secret_exists(root, name, span, report);
+        if super::machine::is_generated(resolved, name) {
+            let message = format!("`{name}` is made on the machine, and dies with it: nobody could reach or read the backups then");
+            report.error(span, "generated", message).help("choose it yourself, keep it elsewhere too, and write the secret as `{env: …}` or `{file: …}`");
+        }
+    }
+    if let Some(password) = node.get("password").filter(|password| !password.is_null()) {
+        let message = format!("without the value of `{}` nobody can read the off-site backups, and the machine's own copy is lost with the machine", shown(password.as_str().unwrap_or_default()));
+        report.note(password.span, "repository-password", message).help("keep it where your team keeps passwords, and try it from another computer: `restic snapshots`");
+    }
+    // What cannot be read was told already.
+    let repository = repository.filter(|node| !report.has_error_within(node.span));
+    let sftp = repository.and_then(Node::as_str).is_some_and(|text| text.starts_with("sftp:"));
+    let key = node.get("ssh_key").filter(|key| !key.is_null());
+    match (sftp, key, repository) {
+        (true, None, Some(repository)) => {
+            report.error(repository.span, "ssh-key", "`sftp:` wants a key, since nobody is there to type a password").help("add `ssh_key: BACKUP_KEY`, and the secret as `{file: backup_key, as: credential}`");
+        }
+        (false, Some(key), Some(_)) => {
+            report.warning(key.span, "unused", "this key is for `sftp:` alone").help("take `ssh_key` out");
+        }
+        (_, Some(key), _) => {
+            let secret = resolved.profile.secrets.iter().find(|secret| Some(secret.name.as_str()) == key.as_str());
+            if secret.is_some_and(|secret| secret.place == SecretPlace::Env) {
+                report.error(key.span, "ssh-key", "ssh reads keys from files, and this one would lie in `.env`").help("write `as: credential` beside the secret's `file`");
+            }
+        }
+        _ => {}
+    }
+}
+
 pub(super) fn check(resolved: &Resolved, root: &Node, document: &Node, report: &mut Report) {
+    offsite(resolved, root, report);
     let volumes = document.get("volumes").and_then(Node::as_map).unwrap_or_default();
     let saved = |key: &str| resolved.services.iter().any(|service| service.backup.is_some() && mounted(service).any(|source| source == key));
     let used = |key: &str| resolved.services.iter().any(|service| mounted(service).any(|source| source == key));

@@ -92,7 +92,7 @@ fn docker(resolved: &Resolved, root: &Node, report: &mut Report) {
 }
 
 /// True for a secret that the machine makes.
-fn is_generated(resolved: &Resolved, name: &str) -> bool {
+pub(super) fn is_generated(resolved: &Resolved, name: &str) -> bool {
     let secret = resolved.profile.secrets.iter().find(|secret| secret.name == name);
     secret.is_some_and(|secret| matches!(secret.value, SecretValue::Generate { .. }))
 }
@@ -118,7 +118,7 @@ fn unusable_key(value: &SecretValue) -> Option<&'static str> {
     text.contains("ENCRYPTED").then_some("is protected by a passphrase, which nobody could type")
 }
 
-fn secret_exists(root: &Node, name: &str, span: Span, report: &mut Report) {
+pub(super) fn secret_exists(root: &Node, name: &str, span: Span, report: &mut Report) {
     let names = || super::secret_names(root);
     if names().any(|known| known == name) {
         return;
@@ -228,7 +228,7 @@ fn secrets(resolved: &Resolved, root: &Node, report: &mut Report) {
         let keys = resolved.services.iter().filter_map(|service| service.source.as_ref()?.value.deploy_key.as_ref());
         let told = resolved.compose.is_some() && resolved.profile.deploy.slack.as_deref() == Some(name);
         let alert = told || monitoring.is_some_and(|m| [&m.slack, &m.heartbeat].contains(&&Some(name.clone()))) || receivers.contains(name.as_str());
-        let given = alert || login || keys.into_iter().any(|key| key == name);
+        let given = super::backup::secrets(resolved).contains(&name.as_str()) || alert || login || keys.into_iter().any(|key| key == name);
         let needed = given || whole_file;
         if matches!(secret.value, SecretValue::Given(_)) {
             let message = format!(

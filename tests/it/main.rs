@@ -1,5 +1,6 @@
 //! The one integration-test binary: a file a feature.
 
+mod backup;
 mod budget;
 mod check;
 mod deploy;

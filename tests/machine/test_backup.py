@@ -63,9 +63,9 @@ class Machine(unittest.TestCase):
         for name in ("run/julia-bootstrap", "opt/backups/x", "etc/letsencrypt"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         environment = {"FOLDER": str(self.folder), "PATH": f"{self.folder}/bin:{os.environ['PATH']}"}
-        patch = mock.patch.dict(os.environ, environment)
-        patch.start()
-        self.addCleanup(patch.stop)
+        for patch in (mock.patch.dict(os.environ, environment), mock.patch("sys.stdout", io.StringIO())):
+            patch.start()
+            self.addCleanup(patch.stop)
         self.addCleanup(os.umask, os.umask(0o22))
         self.load()
 

@@ -39,6 +39,7 @@ class Machine(unittest.TestCase):
         place = tempfile.TemporaryDirectory()
         self.addCleanup(place.cleanup)
         self.folder = pathlib.Path(place.name)
+        self.backup = {}
         self.monitoring = {
             "level": "full", "slack": "SLACK", "heartbeat": "HEART", "backup": True, "public": ["api"], "url": "https://x.example/grafana/",
             "targets": [{"job": "api", "address": "api:8000", "path": "/metrics"}],
@@ -66,7 +67,7 @@ class Machine(unittest.TestCase):
             "ports": ["22/tcp", "80/tcp"], "services": ["api", "worker", "job"], "monitoring": self.monitoring,
             "secrets": [{"name": "SLACK"}, {"name": "KEY", "credential": "key-file"}],
         }
-        self.write("etc/julia-bootstrap/plan.json", json.dumps(plan))
+        self.write("etc/julia-bootstrap/plan.json", json.dumps({**plan, "backup": self.backup}))
         path = f"{self.folder}/bin:{os.environ['PATH']}" if (self.folder / "bin").exists() else "/nothing"
         environment = dict(os.environ, FOLDER=str(self.folder), PATH=path)
         done = subprocess.run(
@@ -237,7 +238,17 @@ class Collect(Machine):
         os.utime(drill, (9000, 9000))
         found = self.collect()
         self.assertEqual(found["ready{}"], 1)
+        self.assertNotIn("superseded{}", found)
         self.assertEqual([found["backup_drill_success_seconds{}"], found['backup_due_seconds{unit="backup-drill"}']], [9000, 9000 + 8 * 86400])
+
+    def test_the_copy_elsewhere_is_watched_too(self):
+        self.backup = {"offsite": {}}
+        for path in ("started", "backup/offsite", "backup/superseded"):
+            os.utime(self.write("var/lib/julia-bootstrap/" + path, ""), (5000, 5000))
+        found = self.collect()
+        want = {"backup_offsite_success_seconds{}": 5000, 'backup_due_seconds{unit="backup-offsite"}': 5000 + 1.1 * 86400,
+                'backup_due_seconds{unit="backup-check"}': 5000 + 8 * 86400, "superseded{}": 1}
+        self.assertEqual({name: found.get(name) for name in want}, want)
 
     def test_of_two_containers_of_a_service_one_is_enough_and_none_is_missed(self):
         self.docker(f"api {UP}\napi running unhealthy 0 2 unless-stopped\n")

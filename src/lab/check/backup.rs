@@ -1,11 +1,11 @@
-//! Backups: made by the timer's own unit, and tried by the trial's.
+//! Backups: made, spoilt, restored, compared; damaged ones refused; the trial and its figure.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{Context, Outcome};
+use super::{BACKUP, Context, Outcome};
 
 /// It runs at the lowest priority, and a busy machine makes it wait.
 const LIMIT: Duration = Duration::from_secs(1200);
@@ -29,4 +29,61 @@ pub fn made(context: &mut Context) -> Result<Outcome> {
     let rows: Value = serde_json::from_str(&list.stdout).unwrap_or_default();
     let count = rows.as_array().or_else(|| rows["backups"].as_array()).map_or(0, Vec::len);
     Ok(if count > 0 { Outcome::Pass(told.join("; ")) } else { Outcome::Fail(format!("no backup is listed: {}", list.tail())) })
+}
+
+/// The guest's answer, or the reason why it is not asked.
+fn ask(context: &Context, what: &str) -> Result<std::result::Result<Value, Outcome>> {
+    if !context.expect.backup {
+        return Ok(Err(Outcome::Skipped("the profile has no backups".to_string())));
+    }
+    Ok(Ok(context.ssh.script(&BACKUP, &[what])?))
+}
+
+fn said(value: &Value) -> String {
+    value["said"].as_str().unwrap_or_default().to_string()
+}
+
+/// A backup of data made for it, spoilt data, the backup put back: the same rows, keys, files and secrets.
+pub fn restored(context: &mut Context) -> Result<Outcome> {
+    let made = match ask(context, "fill")? {
+        Ok(made) => made,
+        Err(skipped) => return Ok(skipped),
+    };
+    if made["code"] != 0 {
+        return Ok(Outcome::Fail(format!("no backup was made: {}", said(&made))));
+    }
+    let spoilt = context.ssh.script(&BACKUP, &["change"])?;
+    if spoilt["data"] == made["data"] {
+        return Ok(Outcome::Fail("nothing was changed, so nothing can be seen to come back".to_string()));
+    }
+    let restored = context.ssh.script(&BACKUP, &["restore"])?;
+    let empty = serde_json::Map::new();
+    let data = made["data"].as_object().unwrap_or(&empty);
+    let wrong: Vec<&str> = data.iter().filter(|(key, value)| restored["data"][key.as_str()] != **value).map(|(key, _)| key.as_str()).collect();
+    Ok(match (restored["code"] == 0, wrong.is_empty() && !data.is_empty()) {
+        (true, true) => Outcome::Pass(format!("{}; {} kinds of data are the same: {}", said(&made), data.len(), said(&restored).lines().last().unwrap_or_default())),
+        (false, _) => Outcome::Fail(format!("the restore failed: {}", said(&restored))),
+        (_, false) => Outcome::Fail(format!("not the same afterwards: {}", wrong.join(", "))),
+    })
+}
+
+/// A backup with one bit flipped is refused, nothing is touched, and the trial finds it too.
+pub fn damaged(context: &mut Context) -> Result<Outcome> {
+    Ok(match ask(context, "flip")? {
+        Err(skipped) => skipped,
+        Ok(value) if value["code"] != 0 && value["same"] == true && value["drill"] != 0 => Outcome::Pass(said(&value)),
+        Ok(value) => Outcome::Fail(format!("it was taken, or something was touched: {value}")),
+    })
+}
+
+/// The trial succeeds, and Prometheus knows of it.
+pub fn drill(context: &mut Context) -> Result<Outcome> {
+    let value = match ask(context, "drill")? {
+        Ok(value) => value,
+        Err(skipped) => return Ok(skipped),
+    };
+    Ok(match value["code"] == 0 && value["metric"] != false {
+        true => Outcome::Pass(said(&value)),
+        false => Outcome::Fail(format!("{}; in Prometheus: {}", said(&value), value["metric"])),
+    })
 }

@@ -1,0 +1,197 @@
+# The copy elsewhere, by restic; the machine that begins with it; and which of two machines may speak.
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, "/usr/local/lib/julia-bootstrap")
+import ctl_backup as b  # noqa: E402
+import jb  # noqa: E402
+from ctl_backup import COMPOSE, NAME, PARTS, PLAN, ROOT, STATE, TAR, Stop, out  # noqa: E402
+
+OFF = PLAN["offsite"]
+# Who was told that a newer machine took over; the stack's stage asks for it, too.
+BEATEN = STATE + "/superseded"
+# An old machine looks for a newer one this often, in seconds; a new one waits a little longer before it speaks.
+LOOK = 180
+
+
+def restic(*args, **more):
+    def secret(name):
+        return jb.secret(name).strip()
+
+    where = re.sub(r"\$\{(\w+)\}", lambda m: secret(m[1]), OFF["repository"])
+    env = {"RESTIC_REPOSITORY": where, "RESTIC_PASSWORD": secret(OFF["password"]), "RESTIC_CACHE_DIR": "/var/cache/restic", "HOME": "/root"}
+    env.update({k: secret(v) for k, v in OFF["environment"].items()})
+    options = []
+    if OFF["ssh_key"]:
+        login, port = re.fullmatch(r"sftp:(?://)?([^:/]+)(?::(\d+)/)?.*", where).groups()
+        ssh = f"ssh -i {jb.HOME}/credentials/{OFF['ssh_key']} -o IdentitiesOnly=yes -o StrictHostKeyChecking=accept-new -p {port or 22} {login} -s sftp"
+        options = ["-o", "sftp.command=" + ssh]
+    try:
+        p = subprocess.run(["restic", *options, *args], env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, **more)
+    except subprocess.TimeoutExpired:
+        raise Stop("the off-site repository does not answer") from None
+    if p.returncode:
+        # What went wrong comes before what might be done about it.
+        raise Stop("restic: " + jb.last_line("".join(re.findall(r"(?m)^.*Fatal.*$", p.stderr)[:1]) or p.stderr))
+    return p.stdout
+
+
+def snapshots(tag, *more):
+    rows = json.loads(restic("snapshots", "--json", "--no-lock", "--host", NAME, "--tag", tag, *more, timeout=150) or "[]")
+    return sorted(rows or [], key=lambda row: row["time"])
+
+
+def owner():
+    # The epoch and the machine that the newest claim names.
+    claims = [(int(epoch), name) for row in snapshots("owner") for epoch, name in re.findall(r"epoch-(\d+) machine-(\w+)", " ".join(row["tags"]))]
+    return max(claims, default=(0, ""))
+
+
+def own():
+    epoch, _, name = jb.read(STATE + "/epoch").strip().partition(" ")
+    return (int(epoch or 0), name)
+
+
+def claim(epoch=None):
+    # First here, then there: after a cut it is made up for.
+    if epoch:
+        jb.write(STATE + "/epoch", f"{epoch} {secrets.token_hex(8)}\n")
+    if owner() < own():
+        tags = "owner,epoch-{},machine-{}".format(*own())
+        restic("backup", "--stdin", "--stdin-filename", "owner", "--host", NAME, "--tag", tags, input="owner\n")
+        jb.write(STATE + "/claimed", "")
+
+
+def beaten(newest):
+    # Once more each time: somebody may have started them again.
+    if not os.path.exists(BEATEN):
+        jb.write(BEATEN, f"epoch {newest[0]}\n")
+        jb.console(f"a newer machine took over (epoch {newest[0]}): stopping {', '.join(PLAN['single'])}")
+    if PLAN["single"]:
+        out([*COMPOSE, "stop", *PLAN["single"]])
+
+
+def watch():
+    try:
+        newest = owner() if own()[0] else (0, "")
+    except Stop as error:
+        # Nobody is to stop for want of a network.
+        print(error)
+        return
+    if newest > own():
+        beaten(newest)
+
+
+def ready():
+    try:
+        restic("cat", "config", timeout=150)
+    except Stop as error:
+        # Where there is none, one is made; where nobody answers, this says so.
+        if "unable to open config" not in str(error) and "does not exist" not in str(error):
+            raise
+        restic("init")
+    restic("unlock")
+
+
+def offsite():
+    when = b.find(None)
+    if jb.read(STATE + "/offsite").strip() == when:
+        return
+    ready()
+    newest = owner()
+    if newest[0] and not own()[0]:
+        raise Stop("the off-site repository belongs to another machine: write `restore_from: latest` to take its place, or another repository")
+    if newest > own():
+        beaten(newest)
+        raise Stop("a newer machine took over the off-site repository: nothing is written there from here")
+    claim(None if own()[0] else 1)
+    restic("backup", "--host", NAME, "--tag", "backup", f"{ROOT}/{when}")
+    keep = ["--keep-last", "1"] + [x for k, v in OFF["keep"].items() for x in ("--keep-" + k, str(v)) if v]
+    restic("forget", "--prune", "--host", NAME, "--tag", "backup", "--group-by", "host", *keep)
+    jb.write(STATE + "/offsite", when + "\n")
+    print(f"{when} is off-site")
+
+
+def check():
+    ready()
+    restic("check", "--read-data-subset=5%")
+    jb.write(STATE + "/check", "")
+    print("the off-site repository is whole")
+
+
+def fetch():
+    # Before any secret is made; never on a machine that has begun to live.
+    begun = STATE + "/fetching"
+    if os.path.exists(STATE + "/fetched") or os.path.exists(jb.HOME + "/.env") and not os.path.exists(begun):
+        return
+    jb.write(begun, "")
+    os.umask(0o077)
+    if OFF["ssh_key"]:
+        os.makedirs(jb.HOME + "/credentials", exist_ok=True)
+        jb.write(f"{jb.HOME}/credentials/{OFF['ssh_key']}", jb.secret(OFF["ssh_key"]), 0o600)
+    os.makedirs(ROOT, exist_ok=True)
+    with b.locked():
+        rows = snapshots("backup", *([] if PLAN["restore_from"] == "latest" else [PLAN["restore_from"]]))
+        if not rows:
+            raise Stop(f"the off-site repository has no backup of {NAME}: mend backup.offsite, or take restore_from out")
+        path, new = rows[-1]["paths"][0], ROOT + "/.fetch"
+        when = os.path.basename(path)
+        shutil.rmtree(new, ignore_errors=True)
+        restic("restore", rows[-1]["id"], "--target", new)
+        shutil.rmtree(f"{ROOT}/{when}", ignore_errors=True)
+        os.rename(new + path, f"{ROOT}/{when}")
+        os.sync()
+        b.verify(when)
+        tar = f"{ROOT}/{when}/machine.tar"
+        b.load_machine(tar)
+        if "etc/letsencrypt/" in out(["tar", "-tf", tar]):
+            out([*TAR, "-C", "/", "--exclude", "etc/letsencrypt/renewal-hooks", "-xpf", tar, "etc/letsencrypt"])
+        os.sync()
+        jb.write(STATE + "/fetched", when + "\n")
+    print(f"{when} came from off-site")
+
+
+def revive():
+    when, begun = jb.read(STATE + "/fetched").strip(), STATE + "/reviving"
+    if not when or os.path.exists(STATE + "/revived"):
+        return 0
+    with b.locked():
+        start = time.time()
+        if not os.path.exists(begun):
+            names = [v["name"] for v in b.stack()["volumes"].values()]
+            folders = [jb.run(["docker", "volume", "inspect", "-f", "{{.Mountpoint}}", name]) for name in names]
+            full = [name for name, (code, folder) in zip(names, folders) if not code and os.listdir(folder)]
+            if full:
+                raise Stop(f"there is something in {', '.join(full)}: nothing is restored into volumes that are not empty")
+            jb.write(begun, "")
+        if not own()[0]:
+            # Makes volumes and containers, and starts none.
+            code, text = jb.run(["python3", jb.CODE + "/ctl_deploy.py"], 600, env={**os.environ, "JB_LOCKED": "1"})
+            if code:
+                raise Stop(jb.last_line(text))
+            elsewhere = {p["name"] for p in PARTS if "image" in p}
+            b.bring(f"{ROOT}/{when}", [p for p in b.verify(when)["parts"] if p["kind"] != "machine" and p["name"] not in elsewhere], True, True)
+            restic("unlock")
+            claim(owner()[0] + 1)
+            print(f"{when} was restored in {time.time() - start:.0f} s", flush=True)
+            jb.console(f"{when} was restored in {time.time() - start:.0f} s")
+        claim()
+        rest = os.path.getmtime(STATE + "/claimed") + LOOK + 30 - time.time()
+        if PLAN["single"] and own()[0] > 1 and 0 < rest <= LOOK + 30:
+            print("waiting until the machine that was here before has heard of it")
+            return 75
+        # What was restored is never set aside as the rest of a first start.
+        jb.write(jb.VAR + "/started", "")
+        jb.write(STATE + "/offsite", when + "\n")
+        jb.write(STATE + "/revived", when + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(b.guarded({f.__name__: f for f in (offsite, check, watch, fetch, revive)}[sys.argv[1]]))
