@@ -35,6 +35,7 @@ embed![
     "lib/bootstrapctl",
     "lib/ctl_backup.py",
     "lib/ctl_deploy.py",
+    "lib/ctl_stack.py",
     "lib/jb.py",
     "lib/lib.sh",
     "lib/offsite.py",

@@ -244,3 +244,19 @@ def listeners():
         if not local and int(port) not in allowed:
             strangers.add(port)
     return sorted(strangers)
+
+
+def need(ok, why):
+    if not ok:
+        raise AssertionError(why)
+
+
+def ok_run(*args):
+    code, text = run(list(args))
+    need(code == 0, f"{args[0]}: {last_line(text)}")
+    return text
+
+
+def active(*units):
+    for unit in units:
+        need(run(["systemctl", "is-active", "-q", unit])[0] == 0, f"{unit} is not running")

@@ -44,6 +44,9 @@ pub fn files(profile: &Profile, stages: &[Stage], packages: &Packages) -> Result
         files.copy("stages", format!("{CODE}/stages/{}", stage.name), 0o755, &format!("stages/{}", stage.name))?;
     }
     files.copy("bootstrapctl", "/usr/local/bin/bootstrapctl", 0o755, "lib/bootstrapctl")?;
+    if profile.stack.is_some() || profile.domain.is_some() {
+        files.copy("bootstrapctl", format!("{CODE}/ctl_stack.py"), 0o644, "lib/ctl_stack.py")?;
+    }
     if profile.stack.is_some() {
         files.copy("bootstrapctl", format!("{CODE}/ctl_deploy.py"), 0o644, "lib/ctl_deploy.py")?;
     }
