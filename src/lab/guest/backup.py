@@ -48,7 +48,8 @@ def look():
     data = {}
     for service in parts("postgres"):
         data["rows"] = psql(service, "SELECT count(*), md5(string_agg(id || text, ',' ORDER BY id)) FROM lab_rows")
-        data["databases"] = psql(service, "SELECT datname, datacl FROM pg_database WHERE NOT datistemplate ORDER BY 1")
+        # Rights come back in another order.
+        data["databases"] = psql(service, "SELECT datname, (SELECT string_agg(one::text, ' ' ORDER BY one::text) FROM unnest(datacl) one) FROM pg_database WHERE NOT datistemplate ORDER BY 1")
         data["roles"] = psql(service, "SELECT rolname, rolpassword FROM pg_authid WHERE rolname !~ '^pg_' AND rolcanlogin ORDER BY 1").count("SCRAM")
     for service in parts("redis"):
         names = sorted(redis(service, "--scan", "--pattern", "lab:*").split())
