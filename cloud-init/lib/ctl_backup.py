@@ -608,6 +608,9 @@ def restore(args):
 
 
 def drill():
+    if not whole():
+        print("there is no backup yet")
+        return
     with locked():
         when = find(None)
         m = verify(when)
@@ -658,6 +661,15 @@ def ctl_backups(args):
         print(f"{row['when']}  {size(row['bytes']):>12}  {'before a restore: ' if row['safety'] else ''}{' '.join(row['parts'])}")
     print(f"a restore was cut short: run `bootstrapctl restore {jb.read(CUT).split()[0]}` again" if os.path.exists(CUT) else f"{len(rows)} in {ROOT}")
     return 0
+
+
+def alone():
+    """no newer machine has taken over from this one"""
+    if os.path.exists(STATE + "/superseded"):
+        raise Stop("one was restored from this one's backups: what may run only once is stopped here")
+
+
+CHECKS = [alone] if "offsite" in PLAN else []
 
 
 def register(commands):

@@ -59,14 +59,7 @@ def certificates():
         jb.ok_run("openssl", "x509", "-noout", "-checkend", "604800", "-in", pem)
 
 
-def alone():
-    """no newer machine has taken over from this one"""
-    jb.need(not os.path.exists(jb.VAR + "/backup/superseded"), "one was restored from this one's backups: what may run only once is stopped here")
-
-
 CHECKS = []
-if "offsite" in PLAN.get("backup", {}):
-    CHECKS += [alone]
 if PLAN["services"]:
     CHECKS += [containers]
 if HOSTS:

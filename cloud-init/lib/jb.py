@@ -101,20 +101,11 @@ def redact(text):
 
 
 def secret(name):
-    given = json.loads(read(ETC + "/given.json", "{}"))
-    if name in given:
-        return given[name]["value"].strip()
     line = re.search(rf'^{name}="?(.*?)"?$', read(HOME + "/.env"), re.M)
     if line:
         return re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), line[1])
     files = {s["name"]: s.get("credential") for s in PLAN["secrets"]}
     return read(f"{HOME}/credentials/{files.get(name)}").strip() or sys.exit(f"the secret {name} has no value")
-
-
-def silenced():
-    # A newer machine speaks for these.
-    beaten = os.path.exists(VAR + "/backup/superseded")
-    return [x for name in PLAN["backup"].get("single", []) for x in ("--scale", name + "=0")] if beaten else []
 
 
 def bundle():

@@ -1,4 +1,6 @@
 # The copy elsewhere, by restic; the machine that begins with it; and which of two machines may speak.
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -20,13 +22,16 @@ BEATEN = STATE + "/superseded"
 LOOK = 180
 
 
-def restic(*args, **more):
-    def secret(name):
-        return jb.secret(name).strip()
+def secret(name):
+    # Before there is a .env, what was given still lies here.
+    given = json.loads(jb.read(jb.ETC + "/given.json", "{}"))
+    return given[name]["value"] if name in given else jb.secret(name)
 
-    where = re.sub(r"\$\{(\w+)\}", lambda m: secret(m[1]), OFF["repository"])
-    env = {"RESTIC_REPOSITORY": where, "RESTIC_PASSWORD": secret(OFF["password"]), "RESTIC_CACHE_DIR": "/var/cache/restic", "HOME": "/root"}
-    env.update({k: secret(v) for k, v in OFF["environment"].items()})
+
+def restic(*args, **more):
+    where = re.sub(r"\$\{(\w+)\}", lambda m: secret(m[1]).strip(), OFF["repository"])
+    env = {"RESTIC_REPOSITORY": where, "RESTIC_PASSWORD": secret(OFF["password"]).strip(), "RESTIC_CACHE_DIR": "/var/cache/restic", "HOME": "/root"}
+    env.update({k: secret(v).strip() for k, v in OFF["environment"].items()})
     options = []
     if OFF["ssh_key"]:
         login, port = re.fullmatch(r"sftp:(?://)?([^:/]+)(?::(\d+)/)?.*", where).groups()
@@ -88,39 +93,47 @@ def watch():
         beaten(newest)
 
 
-def ready():
-    try:
-        restic("cat", "config", timeout=150)
-    except Stop as error:
-        # Where there is none, one is made; where nobody answers, this says so.
-        if "unable to open config" not in str(error) and "does not exist" not in str(error):
-            raise
-        restic("init")
-    restic("unlock")
+@contextlib.contextmanager
+def ready(make=False):
+    # One at a time: two that make a repository at once make one that nobody can read.
+    with open(jb.RUN + "/offsite.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            restic("cat", "config", timeout=150)
+        except Stop as error:
+            # Where there is none, one is made; where nobody answers, this says so.
+            if not make or "unable to open config" not in str(error) and "does not exist" not in str(error):
+                raise
+            restic("init", timeout=150)
+        restic("unlock", timeout=150)
+        yield
 
 
 def offsite():
     when = b.find(None)
     if jb.read(STATE + "/offsite").strip() == when:
         return
-    ready()
-    newest = owner()
-    if newest[0] and not own()[0]:
-        raise Stop("the off-site repository belongs to another machine: write `restore_from: latest` to take its place, or another repository")
-    if newest > own():
-        beaten(newest)
-        raise Stop("a newer machine took over the off-site repository: nothing is written there from here")
-    claim(None if own()[0] else 1)
-    restic("backup", "--host", NAME, "--tag", "backup", f"{ROOT}/{when}")
-    keep = ["--keep-last", "1"] + [x for k, v in OFF["keep"].items() for x in ("--keep-" + k, str(v)) if v]
-    restic("forget", "--prune", "--host", NAME, "--tag", "backup", "--group-by", "host", *keep)
+    with ready(True):
+        newest = owner()
+        if newest[0] and not own()[0]:
+            raise Stop("the off-site repository belongs to another machine: write `restore_from: latest` to take its place, or another repository")
+        if newest > own():
+            beaten(newest)
+            raise Stop("a newer machine took over the off-site repository: nothing is written there from here")
+        claim(None if own()[0] else 1)
+        restic("backup", "--host", NAME, "--tag", "backup", f"{ROOT}/{when}")
+        keep = ["--keep-last", "1"] + [x for k, v in OFF["keep"].items() for x in ("--keep-" + k, str(v)) if v]
+        restic("forget", "--prune", "--host", NAME, "--tag", "backup", "--group-by", "host", *keep)
     jb.write(STATE + "/offsite", when + "\n")
     print(f"{when} is off-site")
 
 
 def check():
-    ready()
-    restic("check", "--read-data-subset=5%")
+    if not os.path.exists(STATE + "/offsite"):
+        print("nothing is off-site yet")
+        return
+    with ready():
+        restic("check", "--read-data-subset=5%")
     jb.write(STATE + "/check", "")
     print("the off-site repository is whole")
 
@@ -134,7 +147,7 @@ def fetch():
     os.umask(0o077)
     if OFF["ssh_key"]:
         os.makedirs(jb.HOME + "/credentials", exist_ok=True)
-        jb.write(f"{jb.HOME}/credentials/{OFF['ssh_key']}", jb.secret(OFF["ssh_key"]), 0o600)
+        jb.write(f"{jb.HOME}/credentials/{OFF['ssh_key']}", secret(OFF["ssh_key"]), 0o600)
     os.makedirs(ROOT, exist_ok=True)
     with b.locked():
         rows = snapshots("backup", *([] if PLAN["restore_from"] == "latest" else [PLAN["restore_from"]]))
