@@ -55,6 +55,11 @@ def write(path, text, mode=0o644, durable=True):
         sync_dir(os.path.dirname(path))
 
 
+def unquoted(value):
+    # What a line of .env stands for.
+    return re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), value)
+
+
 def secret_values():
     found = set()
     for line in read(HOME + "/.env").split("\n"):
@@ -62,8 +67,7 @@ def secret_values():
         if name in PLAN.get("variables", {}):
             continue
         value = value.strip("\"'")
-        plain = re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), value)
-        found.update((value, *plain.splitlines()))
+        found.update((value, *unquoted(value).splitlines()))
     try:
         found.update(v["value"] for v in json.loads(read(ETC + "/given.json", "{}")).values())
     except ValueError:
@@ -78,7 +82,7 @@ def secret_values():
 def secret(name):
     line = re.search(rf'^{name}="?(.*?)"?$', read(HOME + "/.env"), re.M)
     if line:
-        return re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), line[1])
+        return unquoted(line[1])
     files = {s["name"]: s.get("credential") for s in PLAN["secrets"]}
     return read(f"{HOME}/credentials/{files.get(name)}").strip() or sys.exit(f"the secret {name} has no value")
 
@@ -98,14 +102,6 @@ def redact(text):
     for value in secret_values():
         text = text.replace(value, "[redacted]")
     return text
-
-
-def secret(name):
-    line = re.search(rf'^{name}="?(.*?)"?$', read(HOME + "/.env"), re.M)
-    if line:
-        return re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), line[1])
-    files = {s["name"]: s.get("credential") for s in PLAN["secrets"]}
-    return read(f"{HOME}/credentials/{files.get(name)}").strip() or sys.exit(f"the secret {name} has no value")
 
 
 def bundle():

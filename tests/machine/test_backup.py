@@ -7,16 +7,15 @@ import contextlib
 import io
 import json
 import os
-import pathlib
 import re
 import sys
 import tarfile
-import tempfile
 import types
 import unittest
 from unittest import mock
 
-TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+from folder import TOP, Folder
+
 DAY = 86400
 CONFIG = {
     "services": {
@@ -38,13 +37,11 @@ esac
 """
 
 
-class Machine(unittest.TestCase):
+class Machine(Folder):
     """One machine each."""
 
     def setUp(self):
-        place = tempfile.TemporaryDirectory()
-        self.addCleanup(place.cleanup)
-        self.folder = pathlib.Path(place.name)
+        super().setUp()
         self.plan = {
             "name": "x", "stages": {}, "ports": [], "secrets": [
                 {"name": "MADE", "length": 32}, {"name": "GIVEN"}, {"name": "FILE", "length": 32, "credential": "file"},
@@ -86,14 +83,6 @@ class Machine(unittest.TestCase):
         self.free = 1 << 40
         room.start()
         self.addCleanup(room.stop)
-
-    def write(self, path, text, mode=0o644):
-        """A file of the machine."""
-        path = self.folder / path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        path.chmod(mode)
-        return path
 
     def calls(self):
         """What docker and the stack's stage were asked."""

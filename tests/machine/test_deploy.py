@@ -10,13 +10,12 @@ import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 import time
 import types
 import unittest
 import unittest.mock
 
-TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+from folder import TOP, Folder
 
 
 class Killed(BaseException):
@@ -132,7 +131,7 @@ class Docker:
 SLACK = "HOOK=https://hooks.example/T0\nDB=hunter22\n"
 
 
-class Machine(unittest.TestCase):
+class Machine(Folder):
     """One machine each."""
 
     def setUp(self):
@@ -141,9 +140,7 @@ class Machine(unittest.TestCase):
         synced = unittest.mock.patch("os.fsync")
         synced.start()
         self.addCleanup(synced.stop)
-        place = tempfile.TemporaryDirectory()
-        self.addCleanup(place.cleanup)
-        self.folder = pathlib.Path(place.name)
+        super().setUp()
         self.plan = {
             "name": "x", "secrets": [], "sources": [], "stages": {},
             "deploy": {"wait": 1, "drain": 5, "keep": 2, "poll": 300, "windows": [], "slack": None, "services": {
@@ -161,14 +158,6 @@ class Machine(unittest.TestCase):
             text = (TOP / "cloud-init" / source).read_text()
             text = text.replace("sleep(0.5)", "sleep(0.01)").replace("began > 3 and", "began > 0 and").replace("began > 10)", "began > 0.2)")
             self.write(path, re.sub(r'(f?)"/(etc|var|run|usr|opt)/', rf'\1"{self.folder}/\2/', text))
-
-    def write(self, path, text, mode=0o644):
-        """A file of the machine."""
-        path = self.folder / path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        path.chmod(mode)
-        return path
 
     def load(self):
         """The program as a new process would find the machine; it says what it says to `said`."""

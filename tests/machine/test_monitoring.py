@@ -9,11 +9,11 @@ import re
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
-TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+from folder import TOP, Folder
+
 SECRET = "https://hooks.example/T0/secret"
 # Answers as $FOLDER/docker.* say; fails where there is none.
 DOCKER = """#!/bin/sh
@@ -32,13 +32,11 @@ POLICY = "docker.io:\n  Instalado: {}\n  Candidato: 2.0\n  Tabela de versão:\nc
 UP = "running healthy 0 0 unless-stopped"
 
 
-class Machine(unittest.TestCase):
+class Machine(Folder):
     """One machine each."""
 
     def setUp(self):
-        place = tempfile.TemporaryDirectory()
-        self.addCleanup(place.cleanup)
-        self.folder = pathlib.Path(place.name)
+        super().setUp()
         self.backup = {}
         self.monitoring = {
             "level": "full", "slack": "SLACK", "heartbeat": "HEART", "backup": True, "public": ["api"], "url": "https://x.example/grafana/",
@@ -51,14 +49,6 @@ class Machine(unittest.TestCase):
             text = (TOP / "cloud-init" / source).read_text()
             text = text.replace("65534, 65534", f"{os.getuid()}, {os.getgid()}").replace('"/proc/net/', f'"{self.folder}/proc/')
             self.write(path, re.sub(r'(f?)"/(etc|var|run|usr|opt)/', rf'\1"{self.folder}/\2/', text))
-
-    def write(self, path, text, mode=0o644):
-        """A file of the machine."""
-        path = self.folder / path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        path.chmod(mode)
-        return path
 
     def run_program(self, name):
         """Exit code and output of one of the two."""

@@ -11,12 +11,12 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
 import unittest
 
-TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+from folder import TOP, Folder
+
 WAITING = 75
 # Fails on what it cannot read, as certbot does; syncs nothing; acts as $FOLDER/mode says.
 CERTBOT = """
@@ -62,13 +62,11 @@ class Silent(http.server.SimpleHTTPRequestHandler):
         """Says nothing."""
 
 
-class Certificates(unittest.TestCase):
+class Certificates(Folder):
     """One machine each, with two host names."""
 
     def setUp(self):
-        place = tempfile.TemporaryDirectory()
-        self.addCleanup(place.cleanup)
-        self.folder = pathlib.Path(place.name)
+        super().setUp()
         self.site = self.folder / "var/www/julia-bootstrap"
         self.site.mkdir(parents=True)
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Silent, directory=self.site))
@@ -90,13 +88,6 @@ class Certificates(unittest.TestCase):
         self.program("nginx", "#!/bin/sh\n")
         self.program("systemctl", "#!/bin/sh\n")
         self.mode("well")
-
-    def write(self, path, text):
-        """A file of the machine."""
-        path = self.folder / path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return path
 
     def program(self, name, text):
         """A program that the stage finds first."""

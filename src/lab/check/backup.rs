@@ -27,7 +27,7 @@ pub fn made(context: &mut Context) -> Result<Outcome> {
     }
     let list = context.ssh.sudo(&["bootstrapctl", "backups", "--json"])?;
     let rows: Value = serde_json::from_str(&list.stdout).unwrap_or_default();
-    let count = rows.as_array().or_else(|| rows["backups"].as_array()).map_or(0, Vec::len);
+    let count = rows["backups"].as_array().map_or(0, Vec::len);
     Ok(if count > 0 { Outcome::Pass(told.join("; ")) } else { Outcome::Fail(format!("no backup is listed: {}", list.tail())) })
 }
 

@@ -27,8 +27,6 @@ pub struct Faults {
     /// Where the log of the lab's Slack ended before the first fault.
     from: Option<u64>,
     all: Vec<Fault>,
-    /// The public service that was stopped.
-    service: Option<String>,
 }
 
 impl Faults {
@@ -96,7 +94,6 @@ pub fn others(context: &mut Context) -> Result<Outcome> {
     done.extend(begin(context, "backup", "", |_| "last backup".to_string())?.map(|age| format!("backup {age}")));
     if let Some(service) = context.expect.public_service.clone() {
         done.extend(begin(context, "service", &service, |service| service.to_string())?.map(|service| format!("{service} stopped")));
-        context.faults.service = Some(service);
     }
     Ok(Outcome::Pass(done.join(", ")))
 }
@@ -145,7 +142,7 @@ pub fn memory(context: &mut Context) -> Result<Outcome> {
 pub fn inhibited(context: &mut Context) -> Result<Outcome> {
     let Some(from) = context.faults.from else { return Ok(Outcome::Skipped(NOT_BROKEN.to_string())) };
     let mut wanted = vec![("DiskHigh", "/srv/small".to_string())];
-    wanted.extend(context.faults.service.clone().map(|service| ("ContainerDown", service)));
+    wanted.extend(context.faults.get("service").map(|fault| ("ContainerDown", fault.words.clone())));
     let mut last = Value::Null;
     // The warning about a service waits for five minutes as well.
     let held = interrupt::wait_until(TELLING, Duration::from_secs(5), || {
@@ -175,9 +172,9 @@ pub fn mended(context: &mut Context) -> Result<Outcome> {
     let mut words = vec![context.expect.name.clone(), "mend".to_string()];
     // That somebody had too much memory is past already.
     let open: Vec<&Fault> = context.faults.all.iter().filter(|fault| fault.kind != "memory").collect();
-    words.extend(open.iter().map(|fault| match (&context.faults.service, fault.kind) {
-        (Some(service), "service") => format!("service={service}"),
-        (_, kind) => kind.to_string(),
+    words.extend(open.iter().map(|fault| match fault.kind {
+        "service" => format!("service={}", fault.words),
+        kind => kind.to_string(),
     }));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     context.ssh.script(&FAULTS, &words)?;
