@@ -70,12 +70,12 @@ pub struct Budget {
 impl Budget {
     /// True when memory is enough, also while the largest job runs.
     pub fn memory_fits(&self) -> bool {
-        self.memory.fits() && self.memory.expected_mib + self.job_mib() <= self.seen_mib
+        self.memory.fits() && self.peak_mib() <= self.seen_mib
     }
 
-    /// What the largest job takes.
-    pub fn job_mib(&self) -> u32 {
-        self.job.as_ref().map_or(0, |job| job.mib)
+    /// What is taken while the largest job runs.
+    pub fn peak_mib(&self) -> u32 {
+        self.memory.expected_mib.saturating_add(self.job.as_ref().map_or(0, |job| job.mib))
     }
 }
 
@@ -182,6 +182,6 @@ fn disk_mib(gb: u32) -> u32 {
 }
 
 /// What a container of an image is expected to take, if the table knows it.
-pub fn usual(image: &str) -> Option<(u32, &'static str)> {
-    figures::row(image).map(|row| told(row.memory.as_ref()))
+pub fn usual(image: &str) -> Option<u32> {
+    figures::row(image).map(|row| told(row.memory.as_ref()).0)
 }

@@ -251,7 +251,7 @@ fn capacity(text: &str) -> Option<u32> {
     if let Some(mib) = size(text) {
         return Some(mib);
     }
-    let (number, unit) = text.split_at(text.len().checked_sub(2)?);
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(2)?)?;
     let bytes: u64 = match unit {
         "MB" => 1_000_000,
         "GB" => 1_000_000_000,

@@ -20,7 +20,7 @@ pub(super) fn check(resolved: &Resolved, root: &Node, report: &mut Report) {
     let span = at(root, &["host", "size"]);
     if !budget.memory_fits() {
         let peak = match &budget.job {
-            Some(job) if budget.memory.fits() => format!("{} MiB while `{}` runs", thousands(budget.memory.expected_mib + job.mib), job.name),
+            Some(job) if budget.memory.fits() => format!("{} MiB while `{}` runs", thousands(budget.peak_mib()), job.name),
             _ => format!("{} MiB", thousands(budget.memory.expected_mib)),
         };
         let there = if budget.memory.fits() { budget.seen_mib } else { budget.memory.usable_mib };
@@ -58,7 +58,7 @@ fn limits(resolved: &Resolved, report: &mut Report) {
                     .error(written.span, "memory-limit", format!("Docker does not start `{name}`: it reserves more memory than its limit allows"))
                     .help("raise `mem_limit`, or lower `mem_reservation`");
             }
-        } else if let Some((expected, _)) = service.image().and_then(budget::usual)
+        } else if let Some(expected) = service.image().and_then(budget::usual)
             && expected > limit
             && !is_job(name)
         {

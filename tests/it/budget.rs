@@ -235,7 +235,7 @@ fn images_and_volumes_count_once_and_jobs_only_while_they_run() {
     let names = |start: &str| budget.disk.items.iter().filter(|item| item.name.starts_with(start)).map(|item| item.name.clone()).collect::<Vec<_>>();
     assert_eq!(names("image "), ["image redis:7", "image redis:8"]);
     assert_eq!(names("data of "), ["data of b", "data of d"]);
-    assert_eq!((item(&budget, "j"), budget.job_mib()), (None, 32));
+    assert_eq!((item(&budget, "j"), budget.peak_mib()), (None, budget.memory.expected_mib + 32));
     assert_eq!(item(&budget, "o"), None);
     let log = told(TABLE.log.as_ref()).0;
     assert_eq!(item(&budget, "logs of containers"), Some(5 * log));
@@ -299,12 +299,23 @@ fn sizes_that_are_none() {
     ] {
         assert_eq!(said(size), wanted, "{size}");
     }
-    for odd in ["GB", "é", "éGB", "99999999GB", "1e3GB", "4 GB", "-4GB", "40gb", "\"\""] {
+    for odd in ["GB", "é", "€", "4€", "éGB", "99999999GB", "1e3GB", "4 GB", "-4GB", "40gb", "\"\""] {
         let said = said(&format!("{{cpus: 2, memory: 4GiB, disk: {odd}}}"));
         assert!(said.starts_with("5:44 error[") && said.lines().count() == 1, "{odd}: {said}");
     }
     let size = |disk: &str| account(&Test::new(&format!("host: {{size: {{cpus: 2, memory: 512MiB, disk: {disk}}}}}"))).size.disk_mib;
     assert_eq!((size("40GB"), size("40GiB"), size("1TB"), size("512MiB")), (38_146, 40_960, 953_674, 512));
+}
+
+#[test]
+fn the_readme_tells_the_sums_as_they_are() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README");
+    let profile = Test::raw(embedded("julia").expect("embedded")).load().profile.expect("a profile");
+    let now = budget(&profile).memory;
+    let trimmed = trims(&profile).into_iter().map(|trim| trim.budget.memory.expected_mib);
+    for mib in [now.usable_mib, now.expected_mib].into_iter().chain(trimmed) {
+        assert!(readme.contains(&words::thousands(mib)), "{mib} is not in README.md");
+    }
 }
 
 #[test]
