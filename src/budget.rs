@@ -3,6 +3,7 @@
 //! It is a sum of expectations, not of limits: limits are meant to be more than the machine has. Processors are not
 //! reckoned with: they are shared, and a service that waits for one is slow, not dead.
 
+mod disk;
 pub mod figures;
 pub mod page;
 mod service;
@@ -23,6 +24,13 @@ pub struct Item {
     pub mib: u32,
     /// Who says so.
     pub source: String,
+}
+
+impl Item {
+    fn of(name: impl Into<String>, figure: Option<&figures::Figure>, times: u32) -> Self {
+        let (mib, source) = told(figure);
+        Self { name: name.into(), mib: mib.saturating_mul(times), source: source.to_owned() }
+    }
 }
 
 /// What is taken of one thing, and what there is of it.
@@ -57,10 +65,10 @@ pub struct Budget {
     pub size: MachineSize,
     /// Memory that the system sees of it.
     pub seen_mib: u32,
-    /// Memory that stays in use. Jobs end, and are not in it.
+    /// Memory that stays in use. What passes is not in it.
     pub memory: Account,
-    /// The job that takes the most, on top of all that while it runs; what is kept free is there for that.
-    pub job: Option<Item>,
+    /// The most that comes on top of that for a while; what is kept free is there for it.
+    pub passing: Option<Item>,
     /// The sum of the limits of memory, as far as services have one.
     pub limits_mib: u32,
     /// Disk.
@@ -68,24 +76,44 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// True when memory is enough, also while the largest job runs.
+    /// True when memory is enough, also for what passes.
     pub fn memory_fits(&self) -> bool {
-        self.memory.fits() && self.memory.expected_mib + self.job_mib() <= self.seen_mib
+        self.memory.fits() && self.peak_mib() <= self.seen_mib
     }
 
-    /// What the largest job takes.
-    pub fn job_mib(&self) -> u32 {
-        self.job.as_ref().map_or(0, |job| job.mib)
+    /// Memory with what passes.
+    pub fn peak_mib(&self) -> u32 {
+        self.memory.expected_mib.saturating_add(self.passing.as_ref().map_or(0, |item| item.mib))
     }
-}
 
-/// Something that makes a machine take less.
-#[derive(Clone, Debug)]
-pub struct Trim {
-    /// What to write.
-    pub switch: &'static str,
-    /// What is taken then.
-    pub budget: Budget,
+    /// The same on a machine of another size.
+    pub fn on(&self, size: MachineSize) -> Self {
+        let kept = figures::kept();
+        let mut budget = self.clone();
+        budget.size = size;
+        budget.seen_mib = seen(size.memory_mib);
+        budget.memory.usable_mib = less(budget.seen_mib, kept.memory);
+        budget.disk.usable_mib = less(size.disk_mib, kept.filesystem + kept.disk);
+        budget
+    }
+
+    /// The smallest plan that has a word, is larger, and on which everything fits.
+    pub fn larger(&self) -> Option<MachineSize> {
+        let now = self.size;
+        let grows = |size: &MachineSize| size.memory_mib >= now.memory_mib && size.disk_mib >= now.disk_mib && *size != now;
+        BUILT_IN_SIZES.into_iter().filter(grows).find(|size| {
+            let budget = self.on(*size);
+            budget.memory_fits() && budget.disk.fits()
+        })
+    }
+
+    /// The least that a plan must have for everything to fit: memory in GiB, disk in GB.
+    pub fn needed(&self) -> (u32, u32) {
+        let size = |memory_mib: u32, disk_mib: u32| MachineSize { name: None, memory_mib, disk_mib, ..self.size };
+        let gib = (1..1024).find(|gib| self.on(size(gib * 1024, 1)).memory_fits()).unwrap_or(1024);
+        let gb = (1..1000).map(|ten| ten * 10).find(|gb| self.on(size(1024, disk_mib(*gb))).disk.fits());
+        (gib, gb.unwrap_or(10_000))
+    }
 }
 
 /// The part of `mib` that is left when so many of a hundred are taken away.
@@ -93,95 +121,96 @@ fn less(mib: u32, percent: u32) -> u32 {
     u32::try_from(u64::from(mib) * u64::from(100 - percent.min(100)) / 100).unwrap_or(mib)
 }
 
-/// Memory that the system sees of a plan's.
-fn seen(memory_mib: u32) -> u32 {
-    let kept = figures::kept();
-    let pages = u64::from(memory_mib) * u64::from(kept.kernel_each_gib_mib) / 1024;
-    memory_mib.saturating_sub(kept.kernel_mib + u32::try_from(pages).unwrap_or(0))
-}
-
-/// The budget of a profile's machine.
-pub fn budget(profile: &Profile) -> Budget {
-    of(profile, profile.host.size, &|_| true)
-}
-
-/// The budget of a machine of this size with these of the services.
-fn of(profile: &Profile, size: MachineSize, has: &dyn Fn(&str) -> bool) -> Budget {
-    let kept = figures::kept();
-    let services: Vec<_> = service::services(profile).into_iter().filter(|service| has(&service.name)).collect();
-    let running: u32 = services.iter().filter(|service| !service.is_job).map(|service| service.copies).sum();
-    let web = profile.domain.is_some();
-    let (mut memory, mut disk) = (Vec::new(), Vec::new());
-    for part in &TABLE.host {
-        let times = match part.of {
-            Some(Of::Web) => u32::from(web),
-            Some(Of::Container) => running,
-            _ => 1,
-        };
-        let item = |figure: Option<&figures::Figure>| {
-            let (mib, source) = told(figure);
-            Item { name: part.name.as_ref().map(|name| name.0.clone()).unwrap_or_default(), mib: mib.saturating_mul(times), source: source.to_owned() }
-        };
-        memory.push(item(part.memory.as_ref()));
-        disk.push(item(part.disk.as_ref()));
-    }
-    let swap = Item { name: "swap".into(), mib: profile.host.swap_mib, source: "the profile's host.swap".into() };
-    disk.push(swap);
-    memory.extend(services.iter().filter(|service| !service.is_job).map(service::Service::memory_item));
-    disk.extend(service::disk(&services));
-    let job = services.iter().filter(|service| service.is_job).map(service::Service::memory_item).max_by_key(|item| item.mib);
-    let limits_mib = services.iter().filter(|service| !service.is_job).fold(0, |sum: u32, service| {
-        sum.saturating_add(service.limit_mib.unwrap_or(0).saturating_mul(service.copies))
-    });
-    let seen_mib = seen(size.memory_mib);
-    Budget {
-        size,
-        seen_mib,
-        memory: Account::new(less(seen_mib, kept.memory), memory),
-        job,
-        limits_mib,
-        disk: Account::new(less(size.disk_mib, kept.filesystem + kept.disk), disk),
-    }
-}
-
-/// What less monitoring takes, the smaller loss first.
-pub fn trims(profile: &Profile) -> Vec<Trim> {
-    let Some(monitoring) = &profile.monitoring else { return Vec::new() };
-    let ours = |name: &str| monitoring.services.iter().find(|service| service.name == name);
-    let mut trims = Vec::new();
-    if monitoring.level == Level::Full {
-        let budget = of(profile, profile.host.size, &|name| ours(name).is_none_or(|service| service.in_lite));
-        trims.push(Trim { switch: "monitoring: lite", budget });
-    }
-    let budget = of(profile, profile.host.size, &|name| ours(name).is_none());
-    trims.push(Trim { switch: "monitoring: none", budget });
-    trims
-}
-
-/// The smallest plan that has a word, is larger, and on which everything fits.
-pub fn larger(profile: &Profile) -> Option<MachineSize> {
-    let now = profile.host.size;
-    let grows = |size: &MachineSize| size.memory_mib >= now.memory_mib && size.disk_mib >= now.disk_mib && *size != now;
-    BUILT_IN_SIZES.into_iter().filter(grows).find(|size| {
-        let budget = of(profile, *size, &|_| true);
-        budget.memory_fits() && budget.disk.fits()
-    })
-}
-
-/// The least that a plan must have for everything to fit: memory in GiB, disk in GB.
-pub fn needed(profile: &Profile) -> (u32, u32) {
-    let size = |memory_mib: u32, disk_mib: u32| MachineSize { name: None, memory_mib, disk_mib, ..profile.host.size };
-    let gib = (1..1024).find(|gib| of(profile, size(gib * 1024, 1), &|_| true).memory_fits()).unwrap_or(1024);
-    let gb = (1..1000).map(|ten| ten * 10).find(|gb| of(profile, size(1024, disk_mib(*gb)), &|_| true).disk.fits());
-    (gib, gb.unwrap_or(10_000))
-}
-
 /// MiB of so many GB of 10⁹ bytes.
 fn disk_mib(gb: u32) -> u32 {
     u32::try_from((u64::from(gb) * 1_000_000_000) >> 20).unwrap_or(u32::MAX)
 }
 
+/// Memory that the system sees of a plan's.
+fn seen(memory_mib: u32) -> u32 {
+    let kept = figures::kept();
+    let pages = u64::from(memory_mib) * u64::from(kept.kernel_each_gib_mib) / 1024;
+    memory_mib.saturating_sub(kept.kernel_mib.saturating_add(u32::try_from(pages).unwrap_or(0)))
+}
+
+/// The budget of a profile's machine.
+pub fn budget(profile: &Profile) -> Budget {
+    let services = service::services(profile);
+    let staying = || services.iter().filter(|service| !service.is_job);
+    let containers: u32 = staying().map(|service| service.copies).sum();
+    let (mut memory, mut disk) = (Vec::new(), Vec::new());
+    for part in &TABLE.host {
+        let times = match part.of {
+            Some(Of::Web) => u32::from(profile.domain.is_some()),
+            Some(Of::Container) => containers,
+            _ => 1,
+        };
+        let name = part.name.as_ref().map(|name| name.0.as_str()).unwrap_or_default();
+        memory.push(Item::of(name, part.memory.as_ref(), times));
+        disk.push(Item::of(name, part.disk.as_ref(), times));
+    }
+    memory.extend(staying().map(service::Service::memory_item));
+    disk.extend(disk::items(profile, &services));
+    let limit = |service: &service::Service| service.limit_mib.unwrap_or(0).saturating_mul(service.copies);
+    let budget = Budget {
+        size: profile.host.size,
+        seen_mib: 0,
+        memory: Account::new(0, memory),
+        passing: service::passing(&services),
+        limits_mib: staying().fold(0, |sum: u32, service| sum.saturating_add(limit(service))),
+        disk: Account::new(0, disk),
+    };
+    budget.on(profile.host.size)
+}
+
+/// Something that makes a machine take less.
+#[derive(Clone, Debug)]
+pub struct Trim {
+    /// What to write.
+    pub switch: String,
+    /// What is taken then.
+    pub budget: Budget,
+}
+
+impl Trim {
+    fn new(switch: impl Into<String>, profile: &Profile) -> Self {
+        Self { switch: switch.into(), budget: budget(profile) }
+    }
+}
+
+/// What less monitoring takes, the smaller loss first.
+pub fn less_monitoring(profile: &Profile) -> Vec<Trim> {
+    let Some(monitoring) = &profile.monitoring else { return Vec::new() };
+    let without = |lite: bool| {
+        let mut profile = profile.clone();
+        let gone = |name: &str| monitoring.services.iter().any(|ours| ours.name == name && !(lite && ours.in_lite));
+        if let Some(stack) = &mut profile.stack {
+            stack.services.retain(|service| !gone(&service.name));
+        }
+        profile
+    };
+    let none = Trim::new("monitoring: none", &without(false));
+    match monitoring.level {
+        Level::Full => vec![Trim::new("monitoring: lite", &without(true)), none],
+        Level::Lite => vec![none],
+    }
+}
+
+/// The longest that backups could be kept on the disk, or a day where even that is too long.
+pub fn fewer_backups(profile: &Profile) -> Option<Trim> {
+    let days = profile.backup.as_ref()?.keep_seconds / disk::DAY;
+    let keeping = |days: u32| {
+        let mut profile = profile.clone();
+        if let Some(backup) = &mut profile.backup {
+            backup.keep_seconds = days * disk::DAY;
+        }
+        Trim::new(format!("backup: {{keep: {days}d}}"), &profile)
+    };
+    // A fortnight is as far as it is worth to try.
+    (1..days.min(15)).rev().map(keeping).find(|trim| trim.budget.disk.fits()).or_else(|| (days > 1).then(|| keeping(1)))
+}
+
 /// What a container of an image is expected to take, if the table knows it.
-pub fn usual(image: &str) -> Option<(u32, &'static str)> {
-    figures::row(image).map(|row| told(row.memory.as_ref()))
+pub fn usual(image: &str) -> Option<u32> {
+    figures::row(image).map(|row| told(row.memory.as_ref()).0)
 }

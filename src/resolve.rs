@@ -10,6 +10,7 @@ mod proxies;
 mod secrets;
 mod service;
 
+pub use colours::COLOURS;
 pub use ports::{Published, published};
 pub use service::Extended;
 

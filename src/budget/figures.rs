@@ -36,7 +36,7 @@ section! {
         memory: required Figure, "none: must be written", "{mib: 64, source: …}";
         /// The image itself, unpacked.
         image: required Figure, "none: must be written", "{mib: 64, source: …}";
-        /// What its volumes may come to.
+        /// What is held ready for its volumes.
         data: optional Figure, "nothing", "{mib: 64, source: …}";
     }
 }
@@ -120,6 +120,12 @@ section! {
         host: with Vec<Part>, "[]", "[{name: docker, of: machine}]";
         /// A container's log.
         log: required Figure, "none: must be written", "{mib: 30, source: …}";
+        /// What of an image its next version brings anew.
+        version: required Share, "none: must be written", "{percent: 30, source: …}";
+        /// What the copy of files takes of what is held ready for them.
+        copy: required Share, "none: must be written", "{percent: 30, source: …}";
+        /// What the dump of a database takes of what is held ready for it.
+        dump: required Share, "none: must be written", "{percent: 30, source: …}";
         /// What is not to be used.
         reserve: required Reserve, "none: must be written", "{kernel: …}";
     }
@@ -140,7 +146,7 @@ pub fn told(figure: Option<&Figure>) -> (u32, &str) {
     figure.unwrap_or_default()
 }
 
-/// What is kept of a plan's size.
+/// The figures that are parts, and what the kernel keeps.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Kept {
     /// MiB that the kernel has for itself.
@@ -153,9 +159,15 @@ pub struct Kept {
     pub filesystem: u32,
     /// Percent of the disk that stay free.
     pub disk: u32,
+    /// Percent of an image that its next version brings anew.
+    pub version: u32,
+    /// Percent of what is held ready for files that their copy takes.
+    pub copy: u32,
+    /// Percent of what is held ready for a database that its dump takes.
+    pub dump: u32,
 }
 
-/// What is kept of a plan's size.
+/// The figures that are parts, and what the kernel keeps.
 pub fn kept() -> Kept {
     let percent = |share: &Option<Share>| share.as_ref().and_then(|share| share.percent).map_or(0, |percent| percent.0);
     let kept = |reserve: &Reserve| Kept {
@@ -164,8 +176,16 @@ pub fn kept() -> Kept {
         memory: percent(&reserve.memory),
         filesystem: percent(&reserve.filesystem),
         disk: percent(&reserve.disk),
+        version: percent(&TABLE.version),
+        copy: percent(&TABLE.copy),
+        dump: percent(&TABLE.dump),
     };
     TABLE.reserve.as_ref().map(kept).unwrap_or_default()
+}
+
+/// Where a part is from.
+pub fn source(share: Option<&Share>) -> &str {
+    share.and_then(|share| share.source.as_ref()).map_or("", |source| &source.0)
 }
 
 /// The repository of an image as the table writes it: without tag, digest, and what Docker adds by itself.

@@ -2,7 +2,7 @@
 
 use super::figures::{Figure, Of, TABLE, told};
 use super::words::{disk, memory, thousands};
-use super::{Budget, budget, trims};
+use super::{Budget, budget, fewer_backups, less_monitoring};
 use crate::profile::BUILT_IN_SIZES;
 use crate::profile::model::Profile;
 
@@ -10,10 +10,9 @@ use crate::profile::model::Profile;
 pub fn markdown(name: &str, profile: &Profile) -> String {
     let mut text = String::from(include_str!("page_head.md"));
     text += "\n## Sizes\n\n| `host.size` | vCPU | Memory | The system sees | To use | Disk | To use |\n|---|---|---|---|---|---|---|\n";
+    let now = budget(profile);
     for size in BUILT_IN_SIZES {
-        let mut other = profile.clone();
-        other.host.size = size;
-        let budget = budget(&other);
+        let budget = now.on(size);
         text += &format!(
             "| `{}` | {} | {} | {} MiB | {} MiB | {} | {} MiB |\n",
             size.name.unwrap_or_default(),
@@ -26,13 +25,12 @@ pub fn markdown(name: &str, profile: &Profile) -> String {
         );
     }
     text += &format!("\n## The profile `{name}`\n\n| | Memory, MiB | Disk, MiB |\n|---|---|---|\n");
-    let now = budget(profile);
     text += &sum("as it is", &now);
-    for trim in trims(profile) {
+    for trim in less_monitoring(profile).into_iter().chain(fewer_backups(profile)) {
         text += &sum(&format!("`{}`", trim.switch), &trim.budget);
     }
-    if let Some(job) = &now.job {
-        text += &format!("\nWhile `{}` runs, {} MiB more.\n", job.name, thousands(job.mib));
+    if let Some(item) = &now.passing {
+        text += &format!("\n{} MiB of memory more {}.\n", thousands(item.mib), item.name);
     }
     text += "\n## Figures\n\nIn MiB.\n\n| Of | What | MiB | Source |\n|---|---|---|---|\n";
     for part in &TABLE.host {
@@ -56,6 +54,9 @@ pub fn markdown(name: &str, profile: &Profile) -> String {
         text += &row("kept by the kernel", "memory", reserve.kernel.as_ref());
         text += &row("kept by the kernel, of each GiB", "memory", reserve.kernel_each_gib.as_ref());
         for (name, what, share) in [
+            ("an image's next version", "of the image", &TABLE.version),
+            ("a copy of files", "of their data", &TABLE.copy),
+            ("a dump of a database", "of its data", &TABLE.dump),
             ("kept free", "memory", &reserve.memory),
             ("kept by the file system", "disk", &reserve.filesystem),
             ("kept free", "disk", &reserve.disk),

@@ -1,8 +1,9 @@
 //! What one service takes, as far as Compose's own words or the table of figures tell.
 
-use super::figures::{self, TABLE, told};
 use super::Item;
+use super::figures::{self, TABLE, told};
 use crate::profile::model::Profile;
+use crate::resolve::COLOURS;
 use crate::yaml::{Kind, Node};
 
 /// A service, as far as the budget goes.
@@ -19,11 +20,15 @@ pub struct Service {
     /// Its limit.
     pub limit_mib: Option<u32>,
     /// Image, or what stands for it where it is built.
-    image: String,
+    pub image: String,
     /// What it keeps its data in, if anything.
-    volume: Option<String>,
+    pub volume: Option<String>,
     /// What its log may come to, and who says so.
-    log: (u32, String),
+    pub log: (u32, String),
+    /// The profile says how a new version comes in.
+    pub is_deployed: bool,
+    /// Two of it run while that happens.
+    pub takes_turns: bool,
 }
 
 impl Service {
@@ -34,6 +39,20 @@ impl Service {
     }
 }
 
+/// The most that comes on top of what stays, for a while: a job, or what is replaced and runs twice meanwhile.
+pub fn passing(services: &[Service]) -> Option<Item> {
+    let item = |service: &Service, what: &str| Item { name: format!("while {} {what}", service.name), ..service.memory_item() };
+    let jobs = services.iter().filter(|service| service.is_job).map(|service| item(service, "runs"));
+    let turns = || services.iter().filter(|service| service.takes_turns);
+    // What shares an image is replaced together.
+    let first = |service: &&Service| turns().find(|other| other.image == service.image).is_some_and(|other| other.name == service.name);
+    let replaced = turns().filter(first).map(|service| {
+        let all = turns().filter(|other| other.image == service.image).map(|other| other.memory_item().mib);
+        Item { mib: all.fold(0, u32::saturating_add), ..item(service, "is replaced") }
+    });
+    jobs.chain(replaced).max_by_key(|item| item.mib)
+}
+
 /// The services that the machine starts.
 pub fn services(profile: &Profile) -> Vec<Service> {
     let Some(stack) = &profile.stack else { return Vec::new() };
@@ -42,7 +61,9 @@ pub fn services(profile: &Profile) -> Vec<Service> {
         .services
         .iter()
         .filter_map(|service| {
-            let node = written?.get(&service.name)?;
+            let takes_turns = service.deploy.as_ref().is_some_and(|way| way.blue_green);
+            let first = format!("{}-{}", service.name, COLOURS[0]);
+            let node = written?.get(if takes_turns { &first } else { &service.name })?;
             let image = service.image.clone().unwrap_or_else(|| format!("{} (built)", service.name));
             Some(Service {
                 name: service.name.clone(),
@@ -52,6 +73,8 @@ pub fn services(profile: &Profile) -> Vec<Service> {
                 limit_mib: limit(node).map(|(_, mib)| mib),
                 volume: volume(node),
                 log: log(node),
+                is_deployed: service.deploy.is_some(),
+                takes_turns,
                 image,
             })
         })
@@ -155,36 +178,6 @@ fn log(node: &Node) -> (u32, String) {
         // The journal has a bound of its own, and what goes elsewhere is not here.
         _ => (0, String::new()),
     }
-}
-
-/// Disk of the services: each image once, each volume once, and all logs together.
-pub fn disk(services: &[Service]) -> Vec<Item> {
-    let mut items: Vec<Item> = Vec::new();
-    let mut seen = Vec::new();
-    let unknown = TABLE.unknown.as_ref();
-    for service in services {
-        let row = figures::row(&service.image).or(unknown);
-        if !seen.contains(&(&service.image, None)) {
-            seen.push((&service.image, None));
-            let (mib, source) = told(row.and_then(|row| row.image.as_ref()));
-            items.push(Item { name: format!("image {}", service.image), mib, source: source.into() });
-        }
-        let key = (&service.image, service.volume.as_ref());
-        if service.volume.is_some() && !seen.contains(&key) {
-            seen.push(key);
-            let (mib, source) = told(row.and_then(|row| row.data.as_ref()));
-            items.push(Item { name: format!("data of {}", service.name), mib, source: source.into() });
-        }
-    }
-    let mut logs = Item { name: "logs of containers".into(), mib: 0, source: String::new() };
-    for service in services {
-        logs.mib = logs.mib.saturating_add(service.log.0.saturating_mul(service.copies));
-        if logs.source.is_empty() {
-            logs.source.clone_from(&service.log.1);
-        }
-    }
-    items.push(logs);
-    items
 }
 
 #[cfg(test)]

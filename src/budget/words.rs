@@ -41,8 +41,8 @@ pub fn lines(budget: &Budget) -> Vec<String> {
         format!("{} (of {} the system sees {}, and {} % stay free)", account("memory", &budget.memory), memory(size.memory_mib), thousands(budget.seen_mib), free.memory),
         format!("  most by {}", largest(&budget.memory, 5)),
     ];
-    if let Some(job) = &budget.job {
-        lines.push(format!("  {} more while {} runs", thousands(job.mib), job.name));
+    if let Some(item) = &budget.passing {
+        lines.push(format!("  {} more {}", thousands(item.mib), item.name));
     }
     if budget.limits_mib > 0 {
         let more = if budget.limits_mib > budget.seen_mib { ": more than there is, as limits may" } else { "" };

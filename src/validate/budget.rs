@@ -3,7 +3,6 @@
 use super::at;
 use crate::budget::words::{disk, largest, memory, thousands};
 use crate::budget::{self, Budget, Trim};
-use crate::profile::model::Profile;
 use crate::report::Report;
 use crate::resolve::Resolved;
 use crate::yaml::Node;
@@ -16,21 +15,20 @@ pub(super) fn check(resolved: &Resolved, root: &Node, report: &mut Report) {
     }
     let profile = &resolved.profile;
     let budget = budget::budget(profile);
-    let trims = budget::trims(profile);
     let span = at(root, &["host", "size"]);
     if !budget.memory_fits() {
-        let peak = match &budget.job {
-            Some(job) if budget.memory.fits() => format!("{} MiB while `{}` runs", thousands(budget.memory.expected_mib + job.mib), job.name),
-            _ => format!("{} MiB", thousands(budget.memory.expected_mib)),
+        let (taken, there) = match &budget.passing {
+            Some(item) if budget.memory.fits() => (format!("{} MiB {}", thousands(budget.peak_mib()), item.name), budget.seen_mib),
+            _ => (format!("{} MiB", thousands(budget.memory.expected_mib)), budget.memory.usable_mib),
         };
-        let there = if budget.memory.fits() { budget.seen_mib } else { budget.memory.usable_mib };
         let message = format!(
-            "memory is short: {peak} are expected to be taken, and of {} there are {} MiB to use; the most take {}",
+            "memory is short: {taken} are expected to be taken, and of {} there are {} MiB to use; the most take {}",
             memory(budget.size.memory_mib),
             thousands(there),
             largest(&budget.memory, 3)
         );
-        let help = mend(profile, &budget, &trims, &|budget| budget.memory.expected_mib, &Budget::memory_fits);
+        let trims = budget::less_monitoring(profile);
+        let help = mend(&budget, &trims, &|budget| budget.memory.expected_mib, &Budget::memory_fits);
         report.warning(span, "budget-memory", message).help(help);
     }
     if !budget.disk.fits() {
@@ -41,7 +39,8 @@ pub(super) fn check(resolved: &Resolved, root: &Node, report: &mut Report) {
             thousands(budget.disk.usable_mib),
             largest(&budget.disk, 3)
         );
-        let help = mend(profile, &budget, &trims, &|budget| budget.disk.expected_mib, &|budget| budget.disk.fits());
+        let trims: Vec<_> = budget::fewer_backups(profile).into_iter().chain(budget::less_monitoring(profile)).collect();
+        let help = mend(&budget, &trims, &|budget| budget.disk.expected_mib, &|budget| budget.disk.fits());
         report.warning(span, "budget-disk", message).help(help);
     }
 }
@@ -58,7 +57,7 @@ fn limits(resolved: &Resolved, report: &mut Report) {
                     .error(written.span, "memory-limit", format!("Docker does not start `{name}`: it reserves more memory than its limit allows"))
                     .help("raise `mem_limit`, or lower `mem_reservation`");
             }
-        } else if let Some((expected, _)) = service.image().and_then(budget::usual)
+        } else if let Some(expected) = service.image().and_then(budget::usual)
             && expected > limit
             && !is_job(name)
         {
@@ -68,9 +67,10 @@ fn limits(resolved: &Resolved, report: &mut Report) {
     }
 }
 
-/// What brings it to fit: less monitoring, if that does, and a larger machine.
-fn mend(profile: &Profile, now: &Budget, trims: &[Trim], sum: &dyn Fn(&Budget) -> u32, fits: &dyn Fn(&Budget) -> bool) -> String {
-    let saves = |trim: &Trim| thousands(sum(now).saturating_sub(sum(&trim.budget)));
+/// What brings it to fit: one of the switches, if one does, and a larger machine.
+fn mend(now: &Budget, trims: &[Trim], sum: &dyn Fn(&Budget) -> u32, fits: &dyn Fn(&Budget) -> bool) -> String {
+    let saved = |trim: &Trim| sum(now).saturating_sub(sum(&trim.budget));
+    let saves = |trim: &Trim| thousands(saved(trim));
     let mut ways = Vec::new();
     match trims.iter().position(|trim| fits(&trim.budget)) {
         Some(at) => {
@@ -79,18 +79,18 @@ fn mend(profile: &Profile, now: &Budget, trims: &[Trim], sum: &dyn Fn(&Budget) -
             ways.push(format!("write `{}`, which takes {} MiB less{}", trim.switch, saves(trim), vain.collect::<String>()));
         }
         None => {
-            if let Some(trim) = trims.last() {
+            if let Some(trim) = trims.iter().max_by_key(|trim| saved(trim)) {
                 ways.push(format!("`{}` takes {} MiB less, which is not enough", trim.switch, saves(trim)));
             }
         }
     }
-    let plan = match budget::larger(profile) {
+    let plan = match now.larger() {
         Some(size) => {
             let (memory, disk, word) = (memory(size.memory_mib), disk(size.disk_mib), size.name.unwrap_or_default());
             format!("choose a plan of {} vCPU, {memory} and {disk}, and write `host: {{size: {word}}}`", size.cpus)
         }
         None => {
-            let (gib, gb) = budget::needed(profile);
+            let (gib, gb) = now.needed();
             format!("choose a plan with at least {gib} GiB of memory and {gb} GB of disk, and write it as `host.size`")
         }
     };

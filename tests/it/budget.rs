@@ -3,7 +3,7 @@
 use crate::support::Test;
 use assert_cmd::Command;
 use julia_bootstrap::budget::figures::{Figure, Of, Share, TABLE, kept, repository, row, told};
-use julia_bootstrap::budget::{Budget, budget, trims, words};
+use julia_bootstrap::budget::{Budget, budget, fewer_backups, less_monitoring, words};
 use julia_bootstrap::profile::{embedded, embedded_names};
 use julia_bootstrap::{template, yaml};
 
@@ -29,7 +29,7 @@ fn figures() -> Vec<(String, u32, &'static str)> {
         let (mib, source) = told(Some(figure));
         (name, mib, source)
     };
-    let shares = [&reserve.memory, &reserve.filesystem, &reserve.disk].into_iter().flatten();
+    let shares = [&reserve.memory, &reserve.filesystem, &reserve.disk, &table.version, &table.copy, &table.dump].into_iter().flatten();
     let share = |share: &'static Share| ("share".to_owned(), share.percent.as_ref().map_or(0, |percent| percent.0), share.source.as_ref().map_or("", |source| &source.0));
     all.into_iter().map(figure).chain(shares.map(share)).collect()
 }
@@ -162,7 +162,7 @@ fn the_disk_fits_or_not() {
 #[test]
 fn less_monitoring_is_advised_where_it_helps() {
     let watched = |mib: u32, level: &str| taking(mib).set(&format!("monitoring={level}"));
-    let trims = |level: &str| trims(&watched(100, level).load().profile.expect("a profile"));
+    let trims = |level: &str| less_monitoring(&watched(100, level).load().profile.expect("a profile"));
     let spare = |budget: &Budget| 100 + budget.memory.usable_mib - budget.memory.expected_mib;
     let now = account(&watched(100, "full"));
     let [lite, none] = &trims("full")[..] else { panic!("two levels are less than full") };
@@ -235,7 +235,7 @@ fn images_and_volumes_count_once_and_jobs_only_while_they_run() {
     let names = |start: &str| budget.disk.items.iter().filter(|item| item.name.starts_with(start)).map(|item| item.name.clone()).collect::<Vec<_>>();
     assert_eq!(names("image "), ["image redis:7", "image redis:8"]);
     assert_eq!(names("data of "), ["data of b", "data of d"]);
-    assert_eq!((item(&budget, "j"), budget.job_mib()), (None, 32));
+    assert_eq!((item(&budget, "j"), budget.peak_mib()), (None, budget.memory.expected_mib + 32));
     assert_eq!(item(&budget, "o"), None);
     let log = told(TABLE.log.as_ref()).0;
     assert_eq!(item(&budget, "logs of containers"), Some(5 * log));
@@ -245,7 +245,55 @@ fn images_and_volumes_count_once_and_jobs_only_while_they_run() {
     let seen = budget.seen_mib - budget.memory.expected_mib;
     let last = |mib: u32| said(&jobs(&format!("me/job:1\", mem_limit: {mib}m")));
     assert_eq!(last(seen), [""; 0]);
-    assert!(last(seen + 1)[0].contains(&format!("{} MiB while `j` runs are expected", words::thousands(budget.seen_mib + 1))));
+    assert!(last(seen + 1)[0].contains(&format!("{} MiB while j runs are expected", words::thousands(budget.seen_mib + 1))));
+}
+
+#[test]
+fn two_that_take_turns_are_one_but_while_they_do() {
+    let app = |deploy: &str| {
+        let web = format!("x-bootstrap: {{route: {{path: /, port: 1}}{deploy}}}");
+        account(&Test::new(&format!(
+            "domain: t.dev\nservices:\n\
+             \x20 b: {{image: \"me/b:1\", restart: always, healthcheck: {{test: x}}, mem_reservation: 300m, {web}}}\n\
+             \x20 c: {{image: \"me/b:1\", restart: always, healthcheck: {{test: x}}, mem_reservation: 200m}}\n"
+        )))
+    };
+    let (plain, turns) = (app(""), app(", deploy: blue-green"));
+    assert_eq!(turns.memory.expected_mib, plain.memory.expected_mib);
+    assert_eq!((item(&turns, "b"), item(&turns, "c")), (Some(300), Some(200)));
+    let passing = |budget: &Budget| budget.passing.as_ref().map(|item| (item.name.clone(), item.mib));
+    assert_eq!((passing(&plain), passing(&turns)), (None, Some(("while b is replaced".into(), 300))));
+    // Four older versions beside the one that runs, of which a part is their own.
+    let image = told(TABLE.unknown.as_ref().and_then(|row| row.image.as_ref())).0;
+    assert_eq!((item(&plain, "older versions of b"), item(&turns, "older versions of b")), (None, Some(image * kept().version * 4 / 100)));
+}
+
+#[test]
+fn backups_are_whole_each_day() {
+    let test = |keep: u32| {
+        Test::new(&format!(
+            "backup: {{keep: {keep}d}}\nservices:\n\
+             \x20 b: {{image: \"redis:7\", restart: always, healthcheck: {{test: x}}, volumes: [\"one:/data\"], x-bootstrap: {{backup: redis}}}}\n\
+             \x20 c: {{image: \"me/c:1\", restart: always, healthcheck: {{test: x}}, volumes: [\"two:/data\", \"three:/x\"]}}\n\
+             volumes: {{one: {{}}, two: {{x-bootstrap: {{backup: live}}}}, three: {{x-bootstrap: {{backup: live}}}}}}\n"
+        ))
+    };
+    let redis = told(row("redis").and_then(|row| row.data.as_ref())).0 * kept().dump / 100;
+    let files = told(TABLE.unknown.as_ref().and_then(|row| row.data.as_ref())).0 * kept().copy / 100;
+    for days in [1, 7] {
+        assert_eq!(item(&account(&test(days)), "backups"), Some((redis + files) * (days + 1)));
+    }
+    // Where they do not fit, the longest that does is advised.
+    let disk = |keep: u32| account(&test(keep)).disk;
+    let most = (disk(1).usable_mib - disk(1).expected_mib) / (redis + files) + 1;
+    test(most).clean();
+    let profile = test(most + 5).load().profile.expect("a profile");
+    assert_eq!(fewer_backups(&profile).map(|trim| trim.switch), Some(format!("backup: {{keep: {}d}}", most.min(14))));
+    let small = test(9).set("host.size={cpus: 2, memory: 4GiB, disk: 14GB}");
+    let said = said(&small);
+    assert!(said[0].contains("[budget-disk]") && said[0].contains("| write `backup: {keep: "), "{said:?}");
+    let days = said[0].split("{keep: ").nth(1).and_then(|rest| rest.split('d').next()).expect("days");
+    small.set(&format!("backup.keep={days}d")).clean();
 }
 
 #[test]
@@ -299,12 +347,24 @@ fn sizes_that_are_none() {
     ] {
         assert_eq!(said(size), wanted, "{size}");
     }
-    for odd in ["GB", "é", "éGB", "99999999GB", "1e3GB", "4 GB", "-4GB", "40gb", "\"\""] {
+    for odd in ["GB", "é", "€", "4€", "éGB", "99999999GB", "1e3GB", "4 GB", "-4GB", "40gb", "\"\""] {
         let said = said(&format!("{{cpus: 2, memory: 4GiB, disk: {odd}}}"));
         assert!(said.starts_with("5:44 error[") && said.lines().count() == 1, "{odd}: {said}");
     }
     let size = |disk: &str| account(&Test::new(&format!("host: {{size: {{cpus: 2, memory: 512MiB, disk: {disk}}}}}"))).size.disk_mib;
     assert_eq!((size("40GB"), size("40GiB"), size("1TB"), size("512MiB")), (38_146, 40_960, 953_674, 512));
+}
+
+#[test]
+fn the_readme_tells_the_sums_as_they_are() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README");
+    let profile = Test::raw(embedded("julia").expect("embedded")).load().profile.expect("a profile");
+    let all = budget(&profile);
+    let (now, disk) = (&all.memory, [all.disk.usable_mib, all.disk.expected_mib, item(&all, "backups").expect("backups")]);
+    let trimmed = less_monitoring(&profile).into_iter().map(|trim| trim.budget.memory.expected_mib);
+    for mib in [now.usable_mib, now.expected_mib].into_iter().chain(trimmed).chain(disk) {
+        assert!(readme.contains(&words::thousands(mib)), "{mib} is not in README.md");
+    }
 }
 
 #[test]

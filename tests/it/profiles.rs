@@ -41,7 +41,7 @@ fn what_is_left_to_do_is_all_that_is_found() {
     let (_, report) = load("minimal", &[&key]);
     assert_eq!(codes(&report), [""; 0]);
     let (_, report) = load("julia", &[]);
-    let left = |code: &&str| matches!(*code, "placeholder" | "no-alerts" | "budget-memory");
+    let left = |code: &&str| matches!(*code, "placeholder" | "no-alerts" | "budget-memory" | "budget-disk");
     assert!(codes(&report).iter().all(left), "{}", report.render_human(false, 100));
     // What a person does with a copy: another domain, another image, a key.
     let text = embedded("julia").expect("embedded").replace("example.com", "team.dev").replace("example/agent", "me/agent");
