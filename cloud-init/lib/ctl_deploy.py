@@ -60,9 +60,8 @@ def containers(service):
     return json.loads(docker("inspect", *found.split())) if found else []
 
 
-def commit(group):
+def commit(service, repository, ref, key):
     # What a branch or tag is at now; of an annotated tag, what it stands for.
-    service, repository, ref, key = next(row for row in (x.split("\t") for x in jb.PLAN["sources"]) if row[0] == group)
     ssh = f"ssh -i {jb.HOME}/credentials/{key} -o IdentitiesOnly=yes -o StrictHostKeyChecking=accept-new"
     names = [f"refs/heads/{ref}", f"refs/tags/{ref}", f"refs/tags/{ref}^{{}}"]
     code, text = jb.run(["git", "ls-remote", "--", repository, *names], env=dict(os.environ, **({"GIT_SSH_COMMAND": ssh} if key else {})))
@@ -100,7 +99,8 @@ class Machine:
         for image, members in images.items():
             members = sorted(members, key=lambda m: (m not in self.jobs, m))
             name = next((m for m in MINE if m in members), members[-1])
-            self.groups[name] = {"image": image, "members": members, "turns": [m for m in members if m in jb.COLOURS]}
+            source = next((x.split("\t") for x in jb.PLAN["sources"] if x.split("\t")[0] in members), None)
+            self.groups[name] = {"image": image, "members": members, "source": source, "turns": [m for m in members if m in jb.COLOURS]}
 
     def save(self):
         jb.write(STATE, json.dumps(self.state, indent=1) + "\n", 0o600)
@@ -119,9 +119,10 @@ class Machine:
     def record(self, group, image, **more):
         number = 1 + max((r["id"] for r in self.state["releases"]), default=0)
         row = {"id": number, "group": group, "image": image, "at": time.strftime("%Y-%m-%d %H:%M:%S"), "result": "running", "seconds": 0, "why": "", **more}
-        digests = docker("image", "inspect", "-f", "{{json .RepoDigests}}", image, fine=True)
+        digests = image and docker("image", "inspect", "-f", "{{json .RepoDigests}}", image, fine=True)
         row["digest"] = (json.loads(digests or "null") or [""])[0]
-        docker("tag", image, tag(group, number))
+        if image:
+            docker("tag", image, tag(group, number))
         self.state["releases"].append(row)
         return row
 
@@ -162,8 +163,9 @@ class Machine:
         running = containers(self.live(group))
         image = running[0]["Image"] if running else docker("image", "inspect", "-f", "{{.Id}}", asked, fine=True)
         if image:
-            code, head = jb.run(["git", "-C", f"{jb.HOME}/src/{group}", "rev-parse", "HEAD"])
-            row = self.record(group, image, asked=asked, version=image if code else head, by="first start", result="ok")
+            source = self.groups[group]["source"]
+            version = jb.run(["git", "-C", f"{jb.HOME}/src/{source[0]}", "rev-parse", "HEAD"])[1] if source else image
+            row = self.record(group, image, asked=asked, version=version, by="first start", result="ok")
             self.state["current"][group] = row["id"]
 
     def name(self, service, other=False):
@@ -333,19 +335,19 @@ class Machine:
 
     def obtain(self, group, asked, known):
         # Image and version, unless it is known. What is built on the machine is known by its commit.
-        built = asked == self.groups[group]["image"] and any(x.startswith(group + "\t") for x in jb.PLAN["sources"])
-        version = built and commit(group)
+        built = asked == self.groups[group]["image"] and self.groups[group]["source"]
+        version = built and commit(*built)
         if version in known:
             return None
         if built:
-            code, text = jb.run([jb.CODE + "/stages/pull", group], HOOK)
+            code, text = jb.run([jb.CODE + "/stages/pull", built[0]], HOOK)
             if code:
-                raise Failed("building it: " + jb.last_line(text))
+                return "", version, "building it: " + jb.last_line(text)
         else:
             docker("pull", "-q", asked)
         image = docker("image", "inspect", "-f", "{{.Id}}", asked)
         version = version or image
-        return None if version in known else (image, version)
+        return None if version in known else (image, version, "")
 
     def update(self, group, asked, by, force=False):
         self.first(group)
@@ -357,7 +359,10 @@ class Machine:
         asked = asked or (current["asked"] if by == "poll" else self.groups[group]["image"])
         found = self.obtain(group, asked, set() if force else known)
         if found:
-            return self.deploy(group, found[0], by, asked=asked, version=found[1])
+            image, version, why = found
+            if why:
+                return self.end(self.record(group, "", asked=asked, version=version, by=by, gone=True), time.monotonic(), "failed", why)
+            return self.deploy(group, image, by, asked=asked, version=version)
         if by != "poll":
             step(f"{asked} is live already")
         return 0

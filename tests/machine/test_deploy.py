@@ -28,12 +28,23 @@ class Docker:
     def __init__(self, model):
         self.model, self.calls, self.dies, self.guard, self.unserved = model, 0, None, None, []
         self.images, self.registry = {"app:1": "i1", "db:1": "d1"}, {"app:1": "i1", "app:2": "i2", "app:3": "i3", "db:1": "d1"}
+        self.head, self.asked, self.built = "", [], []
         self.bad, self.dead, self.containers, self.made, self.hooks, self.connections = [], [], {}, 0, [], ""
 
     def run(self, args, timeout=60, **more):
         """In place of jb.run: code and output. It may be the last thing that happens."""
+        if args[0] == "git":
+            self.asked.append((args, more.get("env", {}).get("GIT_SSH_COMMAND")))
+            # Of an annotated tag the last line is what it stands for.
+            return (0, f"0000\trefs/tags/v1\n{self.head}\trefs/tags/v1^{{}}" if "ls-remote" in args else self.head) if self.head else (128, "no such repository")
+        if args[0].endswith("/stages/pull"):
+            self.built.append(args[1])
+            if self.head == "broken":
+                return 1, "no such file: setup.py"
+            self.images[f"x-{args[1]}:built"] = "i" + self.head
+            return 0, ""
         if args[0] != "docker":
-            return (128, "") if args[0] == "git" else (0, self.connections if args[0] == "ss" else "")
+            return 0, self.connections if args[0] == "ss" else ""
         self.calls += 1
         dies = self.dies and self.calls == self.dies[0]
         if dies and self.dies[1] == "before":
@@ -330,6 +341,33 @@ class Machine(Folder):
         self.settled("green", "i5")
         del self.docker.registry["app:1"]
         self.assertIn("manifest unknown", self.ctl("deploy", "--poll", code=1))
+
+    def test_what_is_built_here_follows_its_repository(self):
+        self.plan["sources"] = ["api\tgit@git.example:me/app.git\tv1\tkey-file"]
+        for service in ("api-blue", "api-green", "worker", "scheduler"):
+            self.model[service]["image"] = "x-api:built"
+        self.docker.images["x-api:built"], self.docker.head = "ic1", "c1"
+        self.boot()
+        self.assertEqual(self.ctl("deploy", "--poll"), "")
+        args, ssh = self.docker.asked[-1]
+        self.assertEqual(args, ["git", "ls-remote", "--", "git@git.example:me/app.git", "refs/heads/v1", "refs/tags/v1", "refs/tags/v1^{}"])
+        self.assertIn(f"-i {self.folder}/opt/x/credentials/key-file ", ssh)
+        self.assertEqual(self.docker.built, [])
+        self.docker.head = "c2"
+        self.ctl("deploy", "--poll")
+        self.settled("green", "ic2")
+        self.assertIn("is live already", self.ctl("deploy"))
+        self.assertEqual(self.docker.built, ["api"])
+        # What cannot be built is not tried again and again.
+        self.docker.head = "broken"
+        self.assertIn("building it: no such file: setup.py", self.ctl("deploy", "--poll", code=1))
+        self.assertEqual(self.ctl("deploy", "--poll"), "")
+        self.assertEqual(self.docker.built, ["api", "api"])
+        self.settled("green", "ic2")
+        self.docker.head = ""
+        self.assertIn("no such repository", self.ctl("deploy", "--poll", code=1))
+        self.ctl("rollback")
+        self.settled("blue", "ic1")
 
     def test_frozen_and_out_of_hours_nothing_comes_in(self):
         self.boot()
