@@ -82,7 +82,7 @@ pub struct SectionSize {
 
 /// Sizes by section, the largest first.
 pub fn sizes(plan: &Plan) -> Result<Vec<SectionSize>> {
-    let whole = packed::payload(&plan.files.iter().collect::<Vec<_>>())?.len();
+    let whole = packed::size(&plan.files.iter().collect::<Vec<_>>())?;
     let mut sections: Vec<&'static str> = Vec::new();
     for file in &plan.files {
         if !sections.contains(&file.section) {
@@ -92,14 +92,13 @@ pub fn sizes(plan: &Plan) -> Result<Vec<SectionSize>> {
     let mut rows = Vec::new();
     for section in sections {
         let (of, others): (Vec<&File>, Vec<&File>) = plan.files.iter().partition(|file| file.section == section);
-        let without = packed::payload(&others)?.len();
+        let without = packed::size(&others)?;
         rows.push(SectionSize {
             section,
             files: of.len(),
             bytes: of.iter().map(|file| file.content.len()).sum(),
             stripped: of.iter().map(|file| strip::strip(file).len()).sum(),
-            // Four bytes of payload are five characters of text.
-            packed: whole.saturating_sub(without) * 5 / 4,
+            packed: text::characters(whole.saturating_sub(without)),
         });
     }
     rows.sort_by_key(|row| std::cmp::Reverse(row.packed));

@@ -1,4 +1,4 @@
-//! `packed`: one ASCII cloud-config whose `bootcmd` verifies, unpacks and starts the bundle.
+//! `packed`: one ASCII cloud-config whose `bootcmd` unpacks, verifies and starts the bundle.
 
 use super::{Encoded, lzma, sha256, strip, text};
 use crate::plan::{File, Plan};
@@ -8,32 +8,62 @@ use serde_json::json;
 
 /// Characters of payload a line holds: below the 4,096 that a terminal in line mode takes.
 const LINE: usize = 2000;
+/// What ends the program: a character that is no digit.
+const END: char = '{';
 
-/// The compressed bundle: path, mode in octal and text of each file, with a NUL, which none of them can hold, between.
-pub fn payload(files: &[&File]) -> Result<Vec<u8>> {
+/// The bundle as one text, like beside like, behind the program that writes it: path, mode in octal and content of each file,
+/// with a NUL, which none of them can hold, after each.
+fn payload(files: &[&File]) -> Result<String> {
     let mut parts = Vec::new();
     for file in files {
-        ensure!(!file.content.contains('\0'), "{} holds a NUL character", file.path);
-        parts.extend([file.path.clone(), format!("{:o}", file.mode), strip::strip(file).into_owned()]);
+        let content = strip::strip(file);
+        ensure!(!content.contains('\0'), "{} holds a NUL character", file.path);
+        parts.push((kind(&file.path, &content), format!("{}\0{:o}\0{content}\0", file.path, file.mode)));
     }
-    lzma::compress(parts.join("\0").as_bytes())
+    parts.sort_by_key(|(kind, _)| *kind);
+    let writer = strip::python(template::text("user-data/write.py")?) + "\0";
+    Ok(std::iter::once(writer).chain(parts.into_iter().map(|(_, text)| text)).collect())
+}
+
+fn kind(path: &str, content: &str) -> u8 {
+    if strip::is_python(path, content) {
+        0
+    } else if content.starts_with("#!/bin/sh") || path.ends_with(".sh") {
+        1
+    } else if path.starts_with("/etc/systemd/system/") {
+        2
+    } else {
+        3
+    }
+}
+
+/// Bytes that files take when they are compressed.
+pub fn size(files: &[&File]) -> Result<usize> {
+    Ok(lzma::compress(payload(files)?.as_bytes())?.len())
 }
 
 /// Encodes `plan` as packed user-data.
 pub fn encode(plan: &Plan) -> Result<Encoded> {
     let payload = payload(&plan.files.iter().collect::<Vec<_>>())?;
-    let sha256 = sha256(&payload);
-    let text = text::encode(&payload);
-    let mut lines = Vec::new();
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, more) = rest.split_at(rest.len().min(LINE));
-        lines.push(line);
-        rest = more;
-    }
-    let context = json!({"sha256": sha256, "payload": lines, "table": text::python_table()});
-    let user_data = compact(&template::render("user-data/packed.yaml.j2", context)?);
-    Ok(Encoded { user_data, sha256 })
+    let data = lzma::compress(payload.as_bytes())?;
+    let code = program("user-data/lzma.py.j2", json!({"size": data.len()}))? + &program("user-data/run.py.j2", json!({}))?;
+    frame(&payload, &text::number(&data), &code)
+}
+
+/// A piece of Python as it travels.
+fn program(name: &str, context: serde_json::Value) -> Result<String> {
+    Ok(strip::python(&template::render(name, context)?))
+}
+
+fn frame(payload: &str, digits: &str, code: &str) -> Result<Encoded> {
+    let sha256 = sha256(payload.as_bytes());
+    // ASCII all of it.
+    let lines: Vec<_> = digits.as_bytes().chunks(LINE).map(String::from_utf8_lossy).collect();
+    let avoided: Vec<_> = text::AVOIDED.iter().map(u8::to_string).collect();
+    let context = json!({
+        "sha256": sha256, "payload": lines, "code": code.lines().collect::<Vec<_>>(), "avoided": avoided.join(","), "end": END,
+    });
+    Ok(Encoded { user_data: compact(&template::render("user-data/packed.yaml.j2", context)?), sha256 })
 }
 
 /// Leaves out the comments of the frame; the first line is one that decides everything.
