@@ -1,6 +1,6 @@
-//! `packed`: one ASCII cloud-config whose `bootcmd` unpacks, verifies and starts the bundle.
+//! `packed` and `lzma`: one ASCII cloud-config whose `bootcmd` unpacks, verifies and starts the bundle.
 
-use super::{Encoded, lzma, sha256, strip, text};
+use super::{Encoded, digits, lzma, mixing, sha256, strip, text};
 use crate::plan::{File, Plan};
 use crate::template;
 use anyhow::{Result, ensure};
@@ -11,18 +11,38 @@ const LINE: usize = 2000;
 /// What ends the program: a character that is no digit.
 const END: char = '{';
 
-/// The bundle as one text, like beside like, behind the program that writes it: path, mode in octal and content of each file,
-/// with a NUL, which none of them can hold, after each.
-fn payload(files: &[&File]) -> Result<String> {
+/// The files, like beside like, with what each is on the way: path, mode in octal and content, with a NUL, which none of them
+/// can hold, after each.
+fn parts(files: &[File]) -> Result<Vec<(usize, String)>> {
     let mut parts = Vec::new();
-    for file in files {
+    for (place, file) in files.iter().enumerate() {
         let content = strip::strip(file);
         ensure!(!content.contains('\0'), "{} holds a NUL character", file.path);
-        parts.push((kind(&file.path, &content), format!("{}\0{:o}\0{content}\0", file.path, file.mode)));
+        parts.push((kind(&file.path, &content), place, format!("{}\0{:o}\0{content}\0", file.path, file.mode)));
     }
-    parts.sort_by_key(|(kind, _)| *kind);
+    parts.sort_by_key(|(kind, ..)| *kind);
+    Ok(parts.into_iter().map(|(_, place, text)| (place, text)).collect())
+}
+
+/// The bundle as one text, behind the program that writes it.
+fn payload(files: &[File]) -> Result<String> {
     let writer = strip::python(template::text("user-data/write.py")?) + "\0";
-    Ok(std::iter::once(writer).chain(parts.into_iter().map(|(_, text)| text)).collect())
+    Ok(std::iter::once(writer).chain(parts(files)?.into_iter().map(|(_, text)| text)).collect())
+}
+
+/// How many characters each file takes in packed user-data.
+pub fn costs(files: &[File]) -> Result<Vec<usize>> {
+    let (payload, parts) = (payload(files)?, parts(files)?);
+    let digits = digits::costs(payload.as_bytes());
+    let writer = payload.len() - parts.iter().map(|(_, text)| text.len()).sum::<usize>();
+    let mut rest = &digits[writer..];
+    let mut costs = vec![0; files.len()];
+    for (place, text) in parts {
+        let (own, more) = rest.split_at(text.len());
+        costs[place] = own.iter().sum::<f64>().round() as usize;
+        rest = more;
+    }
+    Ok(costs)
 }
 
 fn kind(path: &str, content: &str) -> u8 {
@@ -37,14 +57,21 @@ fn kind(path: &str, content: &str) -> u8 {
     }
 }
 
-/// Bytes that files take when they are compressed.
-pub fn size(files: &[&File]) -> Result<usize> {
-    Ok(lzma::compress(payload(files)?.as_bytes())?.len())
+/// Encodes `plan` as small as can be. Python takes its time over it: seconds for a whole stack.
+pub fn encode(plan: &Plan) -> Result<Encoded> {
+    let payload = payload(&plan.files)?;
+    let sides = json!({
+        "contexts": mixing::numbered(), "places": mixing::PLACES, "weight": mixing::first_weight(),
+        "size": payload.len(), "top": 1 << digits::width(payload.as_bytes()),
+    });
+    let code = lzma::compress((program("user-data/mixing.py.j2", sides)? + &program("user-data/run.py.j2", json!({}))?).as_bytes())?;
+    let code = program("user-data/code.py.j2", json!({"code": text::number(&code), "size": code.len()}))?;
+    frame(&payload, &digits::encode(payload.as_bytes()), &code)
 }
 
-/// Encodes `plan` as packed user-data.
-pub fn encode(plan: &Plan) -> Result<Encoded> {
-    let payload = payload(&plan.files.iter().collect::<Vec<_>>())?;
+/// Encodes `plan` in a form that is unpacked in no time, and a third larger.
+pub fn encode_lzma(plan: &Plan) -> Result<Encoded> {
+    let payload = payload(&plan.files)?;
     let data = lzma::compress(payload.as_bytes())?;
     let code = program("user-data/lzma.py.j2", json!({"size": data.len()}))? + &program("user-data/run.py.j2", json!({}))?;
     frame(&payload, &text::number(&data), &code)

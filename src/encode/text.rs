@@ -33,11 +33,6 @@ pub fn number(data: &[u8]) -> String {
     text(digits.skip_while(|digit| *digit == 0))
 }
 
-/// Characters that so many bytes take.
-pub fn characters(bytes: usize) -> usize {
-    (bytes as f64 * 8.0 / (BASE as f64).log2()) as usize
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

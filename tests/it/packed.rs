@@ -1,13 +1,16 @@
 //! Packed user-data, unpacked by the Python that it carries.
 
+use crate::support::Test;
 use julia_bootstrap::distribution::Distribution;
 use julia_bootstrap::encode::Format;
-use julia_bootstrap::plan::{File, Plan};
+use julia_bootstrap::plan::{self, File, Plan};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+const FORMS: [Format; 2] = [Format::Packed, Format::Lzma];
 
 /// A plan of nothing but these files, below `root`.
 fn plan_of(root: &Path, files: &[(&str, u32, &str)]) -> Plan {
@@ -75,14 +78,14 @@ fn every_byte_of_every_file_comes_back() {
     let mut all = ascii.to_vec();
     all.extend([("controls", 0o644, controls.as_str()), ("text-é", 0o644, text.as_str())]);
     for files in [&ascii[..], &all, &[]] {
-        {
+        for form in FORMS {
             let root = tempfile::tempdir().expect("a folder");
-            let encoded = Format::Packed.encode(&plan_of(root.path(), files)).expect("encoding");
+            let encoded = form.encode(&plan_of(root.path(), files)).expect("encoding");
             assert!(encoded.user_data.is_ascii() && encoded.user_data.lines().all(|line| line.len() < 4096));
             started(&unpack(&encoded.user_data, root.path()));
             for (path, mode, content) in files {
                 let path = root.path().join(path);
-                assert!(fs::read(&path).expect("the file") == content.as_bytes(), "{path:?}");
+                assert!(fs::read(&path).expect("the file") == content.as_bytes(), "{path:?} by {form:?}");
                 assert_eq!(fs::metadata(&path).expect("the file").permissions().mode() & 0o7777, *mode, "{path:?}");
             }
             assert_eq!(fs::read_to_string(root.path().join("mark")).expect("the mark"), encoded.sha256);
@@ -92,10 +95,10 @@ fn every_byte_of_every_file_comes_back() {
 
 #[test]
 fn a_damaged_payload_writes_nothing() {
-    {
+    for form in FORMS {
         let root = tempfile::tempdir().expect("a folder");
         let content = "what is said here is said once, or twice\n".repeat(40);
-        let encoded = Format::Packed.encode(&plan_of(root.path(), &[("file", 0o644, &content)])).expect("encoding");
+        let encoded = form.encode(&plan_of(root.path(), &[("file", 0o644, &content)])).expect("encoding");
         let lines: Vec<_> = encoded.user_data.lines().collect();
         let place = lines.iter().position(|line| line.contains("b'''")).expect("the payload") + 1;
         let line = lines[place];
@@ -104,6 +107,8 @@ fn a_damaged_payload_writes_nothing() {
         for damaged in [format!("{}{swapped}{}", &line[..60], &line[61..]), line[..line.len() - 20].to_owned()] {
             let output = unpack(&encoded.user_data.replacen(line, &damaged, 1), root.path());
             assert!(!output.status.success());
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(form == Format::Lzma || said.contains("the payload is damaged"), "{said}");
             assert_eq!(fs::read_dir(root.path()).expect("the folder").count(), 0);
         }
     }
@@ -121,4 +126,23 @@ fn what_is_there_is_not_unpacked_again() {
     fs::write(root.path().join("file"), "changed").expect("writing");
     assert_eq!(unpack_with("first"), "changed");
     assert_eq!(unpack_with("second"), "second");
+}
+
+#[test]
+fn both_forms_of_a_machine_are_the_same_machine() {
+    let profile = Test::new("").load().profile.expect("a profile");
+    let mut plan = plan::plan(&profile).expect("a plan");
+    let roots: Vec<_> = FORMS.iter().map(|_| tempfile::tempdir().expect("a folder")).collect();
+    let paths: Vec<_> = plan.files.iter().map(|file| file.path.clone()).collect();
+    let mut found = Vec::new();
+    for (form, root) in FORMS.iter().zip(&roots) {
+        for (file, path) in plan.files.iter_mut().zip(&paths) {
+            file.path = format!("{}{path}", root.path().display());
+        }
+        started(&unpack(&form.encode(&plan).expect("encoding").user_data, root.path()));
+        let read = |path: &String| fs::read_to_string(format!("{}{path}", root.path().display())).expect("the file");
+        found.push(paths.iter().map(read).collect::<Vec<_>>());
+    }
+    assert!(found[0].len() > 30 && found[0] == found[1]);
+    assert!(found[0].iter().any(|text| text.starts_with("#!/usr/bin/python3\nimport")));
 }
