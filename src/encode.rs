@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 pub enum Format {
     /// One ASCII `#cloud-config` with everything compressed in it, as small as can be.
     Packed,
-    /// The same, a quarter larger, unpacked in no time.
+    /// The same, a third larger, unpacked at once.
     Lzma,
     /// One `#cloud-config` that people can read.
     CloudConfig,

@@ -29,7 +29,7 @@ pub struct Render {
 enum Shape {
     /// One ASCII cloud-config with everything compressed in it; the machine takes some seconds to unpack it.
     Packed,
-    /// The same, a quarter larger, unpacked in no time.
+    /// The same, a third larger, unpacked at once.
     Lzma,
     /// The same machine, readable.
     CloudConfig,

@@ -69,7 +69,7 @@ pub fn encode(plan: &Plan) -> Result<Encoded> {
     frame(&payload, &digits::encode(payload.as_bytes()), &code)
 }
 
-/// Encodes `plan` in a form that is unpacked in no time, and a third larger.
+/// Encodes `plan` in a form that is unpacked at once, and a third larger.
 pub fn encode_lzma(plan: &Plan) -> Result<Encoded> {
     let payload = payload(&plan.files)?;
     let data = lzma::compress(payload.as_bytes())?;

@@ -66,8 +66,8 @@ impl Context {
     }
 
     /// What a mixer's weights are chosen by.
-    pub fn selector(&self) -> usize {
-        (self.tokens & 0xffff) as usize
+    pub fn selector(&self) -> u64 {
+        self.tokens & 0xffff
     }
 
     /// The sides, in the order of [`SIDES`].
