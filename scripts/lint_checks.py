@@ -32,19 +32,20 @@ def tool(root, *command, silent=True, **options):
 
 def user_data(case, _root):
     """User-data is ASCII where it is packed, and begins as cloud-init demands."""
-    packed, readable = case.packed, case.readable
     wrong = []
-    if not packed.isascii():
-        wrong.append("the packed form is not ASCII")
-    if packed != (case.bundle / "user-data").read_bytes():
+    if case.packed != (case.bundle / "user-data").read_bytes():
         wrong.append("the bundle's user-data differs from the packed form")
-    for name, data in (("packed", packed), ("readable", readable)):
+    for name, data in (("packed", case.packed), ("lzma", case.lzma), ("readable", case.readable)):
         if not data.startswith(b"#cloud-config\n"):
             wrong.append(f"the {name} form does not begin with `#cloud-config`")
         if b"\r" in data or b"\0" in data:
             wrong.append(f"the {name} form holds control characters")
-        if max(map(len, data.split(b"\n"))) > 4095 and name == "packed":
-            wrong.append("the packed form has a line that a terminal would cut")
+        if name == "readable":
+            continue
+        if not data.isascii():
+            wrong.append(f"the {name} form is not ASCII")
+        if max(map(len, data.split(b"\n"))) > 4095:
+            wrong.append(f"the {name} form has a line that a terminal would cut")
     return wrong
 
 
@@ -232,9 +233,9 @@ def zone_and_locale(case, root):
 
 
 def schema(case, root):
-    """cloud-init's own schema takes both forms."""
+    """cloud-init's own schema takes all forms."""
     wrong = []
-    for name, data in (("packed", case.packed), ("readable", case.readable)):
+    for name, data in (("packed", case.packed), ("lzma", case.lzma), ("readable", case.readable)):
         root.write(f"/root/{name}.yaml", data)
         wrong += tool(root, "cloud-init", "schema", "--config-file", f"/root/{name}.yaml", silent=False)
     if root.distribution != "debian-12":

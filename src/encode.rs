@@ -2,7 +2,9 @@
 
 mod bundle;
 mod cloud_config;
+mod digits;
 mod lzma;
+mod mixing;
 mod packed;
 pub mod scalar;
 mod strip;
@@ -10,7 +12,7 @@ mod text;
 
 pub use bundle::{Manifest, bundle};
 
-use crate::plan::{File, Plan};
+use crate::plan::Plan;
 use anyhow::Result;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -19,8 +21,10 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// One ASCII `#cloud-config` with everything compressed in it.
+    /// One ASCII `#cloud-config` with everything compressed in it, as small as can be.
     Packed,
+    /// The same, a third larger, unpacked at once.
+    Lzma,
     /// One `#cloud-config` that people can read.
     CloudConfig,
 }
@@ -39,12 +43,13 @@ pub struct Encoded {
 
 impl Format {
     /// All of them.
-    pub const ALL: [Format; 2] = [Self::Packed, Self::CloudConfig];
+    pub const ALL: [Format; 3] = [Self::Packed, Self::Lzma, Self::CloudConfig];
 
     /// Encodes `plan`. The same plan gives the same bytes.
     pub fn encode(self, plan: &Plan) -> Result<Encoded> {
         match self {
             Self::Packed => packed::encode(plan),
+            Self::Lzma => packed::encode_lzma(plan),
             Self::CloudConfig => cloud_config::encode(plan),
         }
     }
@@ -76,31 +81,24 @@ pub struct SectionSize {
     pub bytes: usize,
     /// Bytes after stripping of comments.
     pub stripped: usize,
-    /// What the packed payload would lose, in bytes, without it.
+    /// Characters of packed user-data that it takes, where it stands: what an earlier part has said as well costs little.
     pub packed: usize,
 }
 
 /// Sizes by section, the largest first.
 pub fn sizes(plan: &Plan) -> Result<Vec<SectionSize>> {
-    let whole = packed::payload(&plan.files.iter().collect::<Vec<_>>())?.len();
-    let mut sections: Vec<&'static str> = Vec::new();
-    for file in &plan.files {
-        if !sections.contains(&file.section) {
-            sections.push(file.section);
-        }
-    }
-    let mut rows = Vec::new();
-    for section in sections {
-        let (of, others): (Vec<&File>, Vec<&File>) = plan.files.iter().partition(|file| file.section == section);
-        let without = packed::payload(&others)?.len();
-        rows.push(SectionSize {
-            section,
-            files: of.len(),
-            bytes: of.iter().map(|file| file.content.len()).sum(),
-            stripped: of.iter().map(|file| strip::strip(file).len()).sum(),
-            // Four bytes of payload are five characters of text.
-            packed: whole.saturating_sub(without) * 5 / 4,
+    let costs = packed::costs(&plan.files)?;
+    let mut rows: Vec<SectionSize> = Vec::new();
+    for (file, cost) in plan.files.iter().zip(costs) {
+        let place = rows.iter().position(|row| row.section == file.section).unwrap_or_else(|| {
+            rows.push(SectionSize { section: file.section, files: 0, bytes: 0, stripped: 0, packed: 0 });
+            rows.len() - 1
         });
+        let row = &mut rows[place];
+        row.files += 1;
+        row.bytes += file.content.len();
+        row.stripped += strip::strip(file).len();
+        row.packed += cost;
     }
     rows.sort_by_key(|row| std::cmp::Reverse(row.packed));
     Ok(rows)

@@ -73,9 +73,14 @@ embed![
     "units/firewall.service.j2",
     "units/stage.service.j2",
     "units/swapfile.swap.j2",
+    "user-data/code.py.j2",
+    "user-data/lzma.py.j2",
+    "user-data/mixing.py.j2",
     "user-data/packed.yaml.j2",
     "user-data/readable.yaml.j2",
+    "user-data/run.py.j2",
     "user-data/vendor.yaml.j2",
+    "user-data/write.py",
 ];
 
 /// The text of a file under `cloud-init/`.

@@ -27,8 +27,10 @@ pub struct Render {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Shape {
-    /// One ASCII cloud-config with everything compressed in it.
+    /// One ASCII cloud-config with everything compressed in it; the machine takes some seconds to unpack it.
     Packed,
+    /// The same, a third larger, unpacked at once.
+    Lzma,
     /// The same machine, readable.
     CloudConfig,
     /// A folder with every file, the seed and a manifest.
@@ -46,7 +48,11 @@ impl Render {
             Ok((_, plan)) => plan,
             Err(code) => return Ok(code),
         };
-        let format = if self.format == Shape::CloudConfig { Format::CloudConfig } else { Format::Packed };
+        let format = match self.format {
+            Shape::CloudConfig => Format::CloudConfig,
+            Shape::Lzma => Format::Lzma,
+            Shape::Packed | Shape::Bundle => Format::Packed,
+        };
         let encoded = format.encode(&plan)?;
         if self.size {
             let table = size(&plan, &encoded.user_data)?;

@@ -8,14 +8,15 @@ use std::io::Write;
 /// Smallest and largest window: a payload fits into it whole, and the smallest machine has room for it.
 const WINDOW: std::ops::RangeInclusive<usize> = 4096..=1 << 20;
 
-/// Compresses `data`. Literal and position bits suit text: no alignment, much context.
+/// Compresses `data`. Literal and position bits suit text: no alignment, and context as far as there is enough to learn it from.
 pub fn compress(data: &[u8]) -> Result<Vec<u8>> {
+    let context = if data.len() < 8192 { 0 } else { 3 };
     // A larger one would take time to make ready, and gain nothing.
     let window = data.len().next_power_of_two().clamp(*WINDOW.start(), *WINDOW.end()) as u32;
     let mut options = LzmaOptions::new_preset(9).context("preparing LZMA")?;
     options
         .dict_size(window)
-        .literal_context_bits(3)
+        .literal_context_bits(context)
         .literal_position_bits(0)
         .position_bits(0)
         .mode(Mode::Normal)

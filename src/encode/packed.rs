@@ -1,6 +1,6 @@
-//! `packed`: one ASCII cloud-config whose `bootcmd` verifies, unpacks and starts the bundle.
+//! `packed` and `lzma`: one ASCII cloud-config whose `bootcmd` unpacks, verifies and starts the bundle.
 
-use super::{Encoded, lzma, sha256, strip, text};
+use super::{Encoded, digits, lzma, mixing, sha256, strip, text};
 use crate::plan::{File, Plan};
 use crate::template;
 use anyhow::{Result, ensure};
@@ -8,32 +8,89 @@ use serde_json::json;
 
 /// Characters of payload a line holds: below the 4,096 that a terminal in line mode takes.
 const LINE: usize = 2000;
+/// What ends the program: a character that is no digit.
+const END: char = '{';
 
-/// The compressed bundle: path, mode in octal and text of each file, with a NUL, which none of them can hold, between.
-pub fn payload(files: &[&File]) -> Result<Vec<u8>> {
+/// The files, like beside like, with what each is on the way: path, mode in octal and content, with a NUL, which none of them
+/// can hold, after each.
+fn parts(files: &[File]) -> Result<Vec<(usize, String)>> {
     let mut parts = Vec::new();
-    for file in files {
-        ensure!(!file.content.contains('\0'), "{} holds a NUL character", file.path);
-        parts.extend([file.path.clone(), format!("{:o}", file.mode), strip::strip(file).into_owned()]);
+    for (place, file) in files.iter().enumerate() {
+        let content = strip::strip(file);
+        ensure!(!content.contains('\0'), "{} holds a NUL character", file.path);
+        parts.push((kind(&file.path, &content), place, format!("{}\0{:o}\0{content}\0", file.path, file.mode)));
     }
-    lzma::compress(parts.join("\0").as_bytes())
+    parts.sort_by_key(|(kind, ..)| *kind);
+    Ok(parts.into_iter().map(|(_, place, text)| (place, text)).collect())
 }
 
-/// Encodes `plan` as packed user-data.
-pub fn encode(plan: &Plan) -> Result<Encoded> {
-    let payload = payload(&plan.files.iter().collect::<Vec<_>>())?;
-    let sha256 = sha256(&payload);
-    let text = text::encode(&payload);
-    let mut lines = Vec::new();
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, more) = rest.split_at(rest.len().min(LINE));
-        lines.push(line);
+/// The bundle as one text, behind the program that writes it.
+fn payload(files: &[File]) -> Result<String> {
+    let writer = strip::python(template::text("user-data/write.py")?) + "\0";
+    Ok(std::iter::once(writer).chain(parts(files)?.into_iter().map(|(_, text)| text)).collect())
+}
+
+/// How many characters each file takes in packed user-data.
+pub fn costs(files: &[File]) -> Result<Vec<usize>> {
+    let (payload, parts) = (payload(files)?, parts(files)?);
+    let digits = digits::costs(payload.as_bytes());
+    let writer = payload.len() - parts.iter().map(|(_, text)| text.len()).sum::<usize>();
+    let mut rest = &digits[writer..];
+    let mut costs = vec![0; files.len()];
+    for (place, text) in parts {
+        let (own, more) = rest.split_at(text.len());
+        costs[place] = own.iter().sum::<f64>().round() as usize;
         rest = more;
     }
-    let context = json!({"sha256": sha256, "payload": lines, "table": text::python_table()});
-    let user_data = compact(&template::render("user-data/packed.yaml.j2", context)?);
-    Ok(Encoded { user_data, sha256 })
+    Ok(costs)
+}
+
+fn kind(path: &str, content: &str) -> u8 {
+    if strip::is_python(path, content) {
+        0
+    } else if content.starts_with("#!/bin/sh") || path.ends_with(".sh") {
+        1
+    } else if path.starts_with("/etc/systemd/system/") {
+        2
+    } else {
+        3
+    }
+}
+
+/// Encodes `plan` as small as can be. Python takes its time over it: seconds for a whole stack.
+pub fn encode(plan: &Plan) -> Result<Encoded> {
+    let payload = payload(&plan.files)?;
+    let sides = json!({
+        "contexts": mixing::numbered(), "places": mixing::PLACES, "weight": mixing::first_weight(),
+        "size": payload.len(), "top": 1 << digits::width(payload.as_bytes()),
+    });
+    let code = lzma::compress((program("user-data/mixing.py.j2", sides)? + &program("user-data/run.py.j2", json!({}))?).as_bytes())?;
+    let code = program("user-data/code.py.j2", json!({"code": text::number(&code), "size": code.len()}))?;
+    frame(&payload, &digits::encode(payload.as_bytes()), &code)
+}
+
+/// Encodes `plan` in a form that is unpacked at once, and a third larger.
+pub fn encode_lzma(plan: &Plan) -> Result<Encoded> {
+    let payload = payload(&plan.files)?;
+    let data = lzma::compress(payload.as_bytes())?;
+    let code = program("user-data/lzma.py.j2", json!({"size": data.len()}))? + &program("user-data/run.py.j2", json!({}))?;
+    frame(&payload, &text::number(&data), &code)
+}
+
+/// A piece of Python as it travels.
+fn program(name: &str, context: serde_json::Value) -> Result<String> {
+    Ok(strip::python(&template::render(name, context)?))
+}
+
+fn frame(payload: &str, digits: &str, code: &str) -> Result<Encoded> {
+    let sha256 = sha256(payload.as_bytes());
+    // ASCII all of it.
+    let lines: Vec<_> = digits.as_bytes().chunks(LINE).map(String::from_utf8_lossy).collect();
+    let avoided: Vec<_> = text::AVOIDED.iter().map(u8::to_string).collect();
+    let context = json!({
+        "sha256": sha256, "payload": lines, "code": code.lines().collect::<Vec<_>>(), "avoided": avoided.join(","), "end": END,
+    });
+    Ok(Encoded { user_data: compact(&template::render("user-data/packed.yaml.j2", context)?), sha256 })
 }
 
 /// Leaves out the comments of the frame; the first line is one that decides everything.

@@ -5,13 +5,23 @@ use std::borrow::Cow;
 
 /// The file's text without what only people read. Files that are not ours come back as they are.
 pub fn strip(file: &File) -> Cow<'_, str> {
-    if !file.strip {
-        return Cow::Borrowed(&file.content);
-    }
-    let python = file.path.ends_with(".py") || file.content.starts_with("#!/usr/bin/python3");
-    let mut out = String::with_capacity(file.content.len());
+    if file.strip { Cow::Owned(strip_text(&file.content, is_python(&file.path, &file.content))) } else { Cow::Borrowed(&file.content) }
+}
+
+/// Whether a file is a program in Python.
+pub fn is_python(path: &str, content: &str) -> bool {
+    path.ends_with(".py") || content.starts_with("#!/usr/bin/python3")
+}
+
+/// A program in Python without what only people read.
+pub fn python(text: &str) -> String {
+    strip_text(text, true)
+}
+
+fn strip_text(content: &str, python: bool) -> String {
+    let mut out = String::with_capacity(content.len());
     let mut quoted = false;
-    for (number, line) in file.content.lines().enumerate() {
+    for (number, line) in content.lines().enumerate() {
         let (inside, text) = (quoted, line.trim_start());
         // What stands in a text of several lines is none of Python's.
         quoted ^= python && line.matches("\"\"\"").count() % 2 == 1;
@@ -29,7 +39,7 @@ pub fn strip(file: &File) -> Cow<'_, str> {
         }
         out.push('\n');
     }
-    Cow::Owned(out)
+    out
 }
 
 #[cfg(test)]

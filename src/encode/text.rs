@@ -1,41 +1,36 @@
-//! Base 85 in an alphabet that no shell, template language or markup reads anything into.
-//!
-//! Python's `base64.b85decode` does the work on the machine; its characters `$ { } % & <` and the
-//! back quote are written as others, which one `translate` undoes.
+//! Digits to base 89, in characters that nothing on the way takes for its own.
 
-/// Python's alphabet (RFC 1924's order).
-const PYTHON: &[u8; 85] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
-const AVOIDED: &[u8] = b"${}%&`<";
-const INSTEAD: &[u8] = b".,/:[]\"";
+/// What no digit is, beside the space: what shells and Python read into a text, and what a template begins with.
+pub const AVOIDED: &[u8] = b"$'\\`{";
+/// The base: every other character that ASCII prints.
+pub const BASE: u64 = 89;
 
-/// The argument of Python's `str.translate` that restores Python's alphabet, by numbers: as text it
-/// would hold the very characters that are avoided.
-pub fn python_table() -> String {
-    let pairs: Vec<_> = INSTEAD.iter().zip(AVOIDED).map(|(from, to)| format!("{from}:{to}")).collect();
-    format!("{{{}}}", pairs.join(","))
+/// `digits` as text: in ASCII's order.
+pub fn text(digits: impl IntoIterator<Item = u8>) -> String {
+    let alphabet: Vec<char> = (b'!'..=b'~').filter(|character| !AVOIDED.contains(character)).map(char::from).collect();
+    digits.into_iter().map(|digit| alphabet[usize::from(digit)]).collect()
 }
 
-/// Encodes `data`, five characters for four bytes.
-pub fn encode(data: &[u8]) -> String {
-    let mut out = Vec::with_capacity(data.len().div_ceil(4) * 5);
-    for chunk in data.chunks(4) {
-        let mut word = [0u8; 4];
-        word[..chunk.len()].copy_from_slice(chunk);
-        let mut value = u32::from_be_bytes(word);
-        let mut digits = [0u8; 5];
-        for digit in digits.iter_mut().rev() {
-            *digit = PYTHON[(value % 85) as usize];
-            value /= 85;
+/// The number that `data` is, its first byte the highest, in digits.
+pub fn number(data: &[u8]) -> String {
+    // Four digits to a limb, the lowest first.
+    const LIMB: u64 = BASE.pow(4);
+    let mut limbs: Vec<u64> = Vec::new();
+    let (first, rest) = data.split_at(data.len() % 4);
+    for bytes in std::iter::once(first).chain(rest.chunks(4)) {
+        let mut carry = bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
+        for limb in &mut limbs {
+            carry += *limb << 32;
+            *limb = carry % LIMB;
+            carry /= LIMB;
         }
-        // A short last group leaves out as many characters as it lacks bytes.
-        out.extend_from_slice(&digits[..chunk.len() + 1]);
-    }
-    for byte in &mut out {
-        if let Some(place) = AVOIDED.iter().position(|avoided| avoided == byte) {
-            *byte = INSTEAD[place];
+        while carry != 0 {
+            limbs.push(carry % LIMB);
+            carry /= LIMB;
         }
     }
-    out.into_iter().map(char::from).collect()
+    let digits = limbs.iter().rev().flat_map(|limb| (0..4).rev().map(move |place| (limb / BASE.pow(place) % BASE) as u8));
+    text(digits.skip_while(|digit| *digit == 0))
 }
 
 #[cfg(test)]
@@ -43,12 +38,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn groups_are_python_s() {
-        // python3 -c 'import base64; print(base64.b85encode(b"hello world"))', with the seven characters exchanged
-        assert_eq!(encode(b"hello world"), "Xk~0,Zy\"MXa:^M");
-        assert_eq!(encode(b""), "");
-        assert_eq!(encode(&(40..60).collect::<Vec<u8>>()), "C@Cr,EG;fCFflSSG[MFiI5|2y");
-        assert_eq!(encode(&[0xff]), ",,");
-        assert!(encode(&(0..=255).collect::<Vec<u8>>()).bytes().all(|byte| !AVOIDED.contains(&byte)));
+    fn a_number_is_written_in_the_digits_that_nothing_reads_anything_into() {
+        assert_eq!(text(0..89).len(), BASE as usize);
+        assert!(text(0..89).bytes().all(|digit| digit.is_ascii_graphic() && !AVOIDED.contains(&digit)));
+        assert_eq!(number(b""), "");
+        assert_eq!(number(&[0, 0, 88]), "~");
+        assert_eq!(number(&[89]), "\"!");
+        assert_eq!(number(&(u32::MAX).to_be_bytes()), text([68, 40, 37, 34, 44]));
     }
 }

@@ -5,6 +5,7 @@ mod budget;
 mod check;
 mod deploy;
 mod dotenv;
+mod packed;
 mod profile;
 mod profiles;
 mod render;

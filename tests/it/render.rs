@@ -21,7 +21,7 @@ fn render(arguments: &[&str]) -> Vec<u8> {
 
 #[test]
 fn the_same_profile_gives_the_same_bytes() {
-    for format in ["packed", "cloud-config"] {
+    for format in ["packed", "lzma", "cloud-config"] {
         let first = render(&["julia", "--format", format]);
         assert_eq!(first, render(&["julia", "--format", format]));
         assert!(first.starts_with(b"#cloud-config\n"));
@@ -32,9 +32,11 @@ fn the_same_profile_gives_the_same_bytes() {
 
 #[test]
 fn a_packed_user_data_has_nothing_that_a_template_or_shell_would_take_for_its_own() {
-    let text = String::from_utf8(render(&["julia"])).expect("text");
-    for foreign in ["${", "%{", "{{", "`"] {
-        assert!(!text.contains(foreign), "{foreign} stands in the user-data");
+    for format in ["packed", "lzma"] {
+        let text = String::from_utf8(render(&["julia", "--format", format])).expect("text");
+        for foreign in ["$", "{{", "{%", "{#", "%{", "`"] {
+            assert!(!text.contains(foreign), "{foreign} stands in the user-data");
+        }
     }
 }
 

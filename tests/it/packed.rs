@@ -1,0 +1,148 @@
+//! Packed user-data, unpacked by the Python that it carries.
+
+use crate::support::Test;
+use julia_bootstrap::distribution::Distribution;
+use julia_bootstrap::encode::Format;
+use julia_bootstrap::plan::{self, File, Plan};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const FORMS: [Format; 2] = [Format::Packed, Format::Lzma];
+
+/// A plan of nothing but these files, below `root`.
+fn plan_of(root: &Path, files: &[(&str, u32, &str)]) -> Plan {
+    let file = |(path, mode, content): &(&str, u32, &str)| File {
+        path: format!("{}/{path}", root.display()),
+        mode: *mode,
+        content: (*content).to_owned(),
+        section: "test",
+        strip: false,
+    };
+    Plan {
+        name: "t".into(),
+        hostname: "t".into(),
+        distribution: Distribution::Debian13,
+        packages: vec![],
+        files: files.iter().map(file).collect(),
+        stages: vec![],
+        ports: vec![],
+        secrets: vec![],
+    }
+}
+
+/// Runs what cloud-init would run, with the mark below `root`; the end, where the stages would start, only says so.
+fn unpack(user_data: &str, root: &Path) -> Output {
+    let program = user_data.split_once("<<'{'\n").expect("a program").1.strip_suffix("  {\n").expect("its end");
+    let program: String = program.lines().map(|line| format!("{}\n", line.strip_prefix("  ").expect("a block"))).collect();
+    let own = |text: &str, from: &str, to: &str| {
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        text.replace(from, to)
+    };
+    let program = own(&program, "'/var/lib/julia-bootstrap/bundle'", &format!("'{}/mark'", root.display()));
+    let program = own(&program, "os.execv('/usr/local/lib/julia-bootstrap/start',['start'])", "print('started')");
+    let mut python = Command::new("python3")
+        .args(["-W", "error", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("python3");
+    python.stdin.take().expect("a pipe").write_all(program.as_bytes()).expect("writing");
+    python.wait_with_output().expect("python3")
+}
+
+fn started(output: &Output) {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.stdout, b"started\n");
+}
+
+#[test]
+fn every_byte_of_every_file_comes_back() {
+    let noise: String = (0..4000u32).map(|n| char::from(b' ' + (n.wrapping_mul(2_654_435_761) >> 20) as u8 % 95)).collect();
+    let controls: String = (1..160u8).map(char::from).collect();
+    let deep = "([{\"'".repeat(300) + &")]}".repeat(500);
+    let ascii = [
+        ("empty", 0o644, ""),
+        ("no-end", 0o600, "x"),
+        ("lines", 0o640, "\n\r\n\n \t \n"),
+        ("run", 0o755, &"a".repeat(5000)),
+        ("noise", 0o400, &noise),
+        ("deep", 0o644, &deep),
+        ("a/b/c d", 0o644, "'''\\\"\"\"${x} {{ y }} {% z %} `w` <<'{'\n{\n'''if c>32]\n"),
+        ("script.py", 0o755, "#!/usr/bin/python3\nif x:\n    print(f\"{x}\")\n"),
+    ];
+    let text = "\u{feff}é ü 日本語 🦀 \u{85}\u{2028}\u{fffd}\n".repeat(3);
+    let mut all = ascii.to_vec();
+    all.extend([("controls", 0o644, controls.as_str()), ("text-é", 0o644, text.as_str())]);
+    for files in [&ascii[..], &all, &[]] {
+        for form in FORMS {
+            let root = tempfile::tempdir().expect("a folder");
+            let encoded = form.encode(&plan_of(root.path(), files)).expect("encoding");
+            assert!(encoded.user_data.is_ascii() && encoded.user_data.lines().all(|line| line.len() < 4096));
+            started(&unpack(&encoded.user_data, root.path()));
+            for (path, mode, content) in files {
+                let path = root.path().join(path);
+                assert!(fs::read(&path).expect("the file") == content.as_bytes(), "{path:?} by {form:?}");
+                assert_eq!(fs::metadata(&path).expect("the file").permissions().mode() & 0o7777, *mode, "{path:?}");
+            }
+            assert_eq!(fs::read_to_string(root.path().join("mark")).expect("the mark"), encoded.sha256);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_payload_writes_nothing() {
+    for form in FORMS {
+        let root = tempfile::tempdir().expect("a folder");
+        let content = "what is said here is said once, or twice\n".repeat(40);
+        let encoded = form.encode(&plan_of(root.path(), &[("file", 0o644, &content)])).expect("encoding");
+        let lines: Vec<_> = encoded.user_data.lines().collect();
+        let place = lines.iter().position(|line| line.contains("b'''")).expect("the payload") + 1;
+        let line = lines[place];
+        // One digit exchanged, and the last ones missing.
+        let swapped = if line.as_bytes()[60] == b'x' { "y" } else { "x" };
+        for damaged in [format!("{}{swapped}{}", &line[..60], &line[61..]), line[..line.len() - 20].to_owned()] {
+            let output = unpack(&encoded.user_data.replacen(line, &damaged, 1), root.path());
+            assert!(!output.status.success());
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(form == Format::Lzma || said.contains("the payload is damaged"), "{said}");
+            assert_eq!(fs::read_dir(root.path()).expect("the folder").count(), 0);
+        }
+    }
+}
+
+#[test]
+fn what_is_there_is_not_unpacked_again() {
+    let root = tempfile::tempdir().expect("a folder");
+    let unpack_with = |content: &str| {
+        let encoded = Format::Packed.encode(&plan_of(root.path(), &[("file", 0o644, content)])).expect("encoding");
+        started(&unpack(&encoded.user_data, root.path()));
+        fs::read_to_string(root.path().join("file")).expect("the file")
+    };
+    assert_eq!(unpack_with("first"), "first");
+    fs::write(root.path().join("file"), "changed").expect("writing");
+    assert_eq!(unpack_with("first"), "changed");
+    assert_eq!(unpack_with("second"), "second");
+}
+
+#[test]
+fn both_forms_of_a_machine_are_the_same_machine() {
+    let profile = Test::new("").load().profile.expect("a profile");
+    let mut plan = plan::plan(&profile).expect("a plan");
+    let roots: Vec<_> = FORMS.iter().map(|_| tempfile::tempdir().expect("a folder")).collect();
+    let paths: Vec<_> = plan.files.iter().map(|file| file.path.clone()).collect();
+    let mut found = Vec::new();
+    for (form, root) in FORMS.iter().zip(&roots) {
+        for (file, path) in plan.files.iter_mut().zip(&paths) {
+            file.path = format!("{}{path}", root.path().display());
+        }
+        started(&unpack(&form.encode(&plan).expect("encoding").user_data, root.path()));
+        let read = |path: &String| fs::read_to_string(format!("{}{path}", root.path().display())).expect("the file");
+        found.push(paths.iter().map(read).collect::<Vec<_>>());
+    }
+    assert!(found[0].len() > 30 && found[0] == found[1]);
+    assert!(found[0].iter().any(|text| text.starts_with("#!/usr/bin/python3\nimport")));
+}
