@@ -5,6 +5,7 @@ mod check;
 mod docs;
 mod iso;
 mod render;
+mod sign;
 
 use crate::budget;
 use crate::load::{self, Input, PathOrName};
@@ -39,6 +40,7 @@ enum Command {
     Check(check::Check),
     Iso(iso::Iso),
     Boot(boot::Boot),
+    Sign(sign::Sign),
     #[command(hide = true)]
     Docs(docs::Docs),
 }
@@ -152,6 +154,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(verbosity),
         Command::Iso(command) => command.run(verbosity),
         Command::Boot(command) => command.run(verbosity),
+        Command::Sign(command) => command.run(verbosity),
         Command::Docs(command) => command.run(),
     };
     result.unwrap_or_else(|error| {

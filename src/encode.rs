@@ -7,6 +7,7 @@ mod lzma;
 mod mixing;
 mod packed;
 pub mod scalar;
+pub mod signed;
 mod strip;
 mod text;
 

@@ -133,10 +133,14 @@ pub fn resolve(written: &Written, root: &Node, env: &dyn Fn(&str) -> Option<Stri
             wait: written.deploy.wait.0,
             drain: written.deploy.drain.0,
             keep: written.deploy.keep.0,
+            backup: written.deploy.backup && written.backup.is_some(),
             poll: written.deploy.poll.map(|poll| poll.0),
             windows: written.deploy.windows.iter().flat_map(|window| window.0.clone()).collect(),
             slack: written.alerts.slack.as_ref().map(|name| name.value.0.clone()),
         },
+        follow: written.follow.as_ref().and_then(|follow| {
+            Some(Follow { url: follow.url.as_ref()?.0.clone(), key: follow.key.as_ref()?.0.clone(), poll: follow.poll.0 })
+        }),
         backup,
         variables: variables(written),
         tls,

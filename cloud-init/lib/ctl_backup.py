@@ -466,8 +466,16 @@ def estimate(parts):
 
 
 def make(parts, safety=False, but=None):
+    # What a deploy does afterwards is not for root alone.
+    mask = os.umask(0o077)
+    try:
+        return made(parts, safety, but)
+    finally:
+        os.umask(mask)
+
+
+def made(parts, safety, but):
     start = time.time()
-    os.umask(0o077)
     os.makedirs(ROOT, exist_ok=True)
     resume()
     for left in glob.glob(ROOT + "/.[!.]*"):

@@ -86,6 +86,8 @@ def tell(text):
 
 
 class Machine:
+    hurry = False
+
     def __init__(self):
         self.state = {"current": {}, "green": [], "pending": None, "releases": [], **json.loads(jb.read(STATE, "{}"))}
         p = subprocess.run(["docker", "compose", "-f", BASE, "config", "--format", "json"], stdout=-1, stderr=-1, text=True, check=False)
@@ -232,6 +234,20 @@ class Machine:
                 if code:
                     raise Failed(f"the command `{when}` of {m} ended with {code}\n" + "\n".join(text.splitlines()[-15:]))
 
+    def save_databases(self, row):
+        # As they are before a new version may change them.
+        if not DEPLOY.get("backup") or self.hurry or "of" in row:
+            return
+        import ctl_backup  # pylint: disable=import-outside-toplevel
+
+        parts = [p for p in ctl_backup.PARTS if p["kind"] == "postgres"]
+        try:
+            row["backup"] = ctl_backup.make(parts, True)[0] if parts else ""
+        except (ctl_backup.Stop, OSError) as error:
+            raise Failed(f"the databases could not be saved first (--no-backup leaves that out): {error}") from None
+        if parts:
+            step("databases saved as " + row["backup"])
+
     def drain(self, service):
         # Requests are led to the other by now; those in hand, and what is on its way, end in peace.
         old = containers(self.live(service, True))
@@ -262,6 +278,7 @@ class Machine:
         step(f"release {row['id']} of {group}: {row['asked']}")
         rest = [m for m in g["members"] if m not in g["turns"]]
         try:
+            self.save_databases(row)
             jb.write(NEXT, self.wanted(group, tag(group, row["id"])), durable=False)
             self.hook(group, "before")
             if g["turns"]:
@@ -387,10 +404,10 @@ def alone(wait):
     return lock
 
 
-def apart():
+def apart(what="deploy", after="/usr/local/bin/bootstrapctl deploy --recover"):
     # A unit of its own: a lost SSH connection does not end it, and whatever ends it, what it left is put in order.
     if "JB_APART" not in os.environ:
-        unit = ["systemd-run", "-q", "--wait", "--pipe", "--collect", f"--unit={NAME}-deploying", "-p", "ExecStopPost=/usr/local/bin/bootstrapctl deploy --recover", "-p", "TimeoutStopSec=1800"]
+        unit = ["systemd-run", "-q", "--wait", "--pipe", "--collect", f"--unit={NAME}-{what}ing", "-p", "ExecStopPost=" + after, "-p", "TimeoutStopSec=1800"]
         os.execvp("systemd-run", [*unit, "-E", "JB_APART=1", "-E", "SUDO_USER=" + who(), "/usr/local/bin/bootstrapctl", *sys.argv[1:]])
 
 
@@ -425,7 +442,7 @@ def deploy(args):
             if not group:
                 step(f"there is no service {args.service}: the groups are " + ", ".join(sorted(machine.groups)))
                 return 2
-        code = 0
+        code, machine.hurry = 0, args.no_backup
         for name in [group] if group else [name for name in machine.groups if name in MINE]:
             try:
                 code |= machine.update(name, asked, "poll" if args.poll else who(), args.force)
@@ -482,6 +499,7 @@ def register(commands):
     sub.add_argument("service", nargs="?", metavar="SERVICE")
     sub.add_argument("image", nargs="?", metavar="IMAGE", help="another image than the profile's, or :TAG or @DIGEST of it")
     sub.add_argument("--force", action="store_true", help="also what is live already, and while frozen")
+    sub.add_argument("--no-backup", action="store_true", help="without saving the databases first")
     sub.add_argument("--poll", action="store_true", help="as the timer does: what is new, when it may")
     sub.add_argument("--recover", action="store_true", help="put in order what an interrupted deploy left")
     sub.set_defaults(function=deploy)

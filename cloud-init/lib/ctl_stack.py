@@ -76,7 +76,9 @@ def compose(args):
 def secrets(args):
     if args.name:
         print(jb.secret(args.name))
-    for s in [] if args.name else PLAN["secrets"]:
+    if args.json:
+        print(json.dumps(PLAN["secrets"]))
+    for s in [] if args.name or args.json else PLAN["secrets"]:
         print(f"{s['name']:30} {'credentials/' + s['credential'] if 'credential' in s else '.env'}, {'made here' if 'length' in s else 'given'}")
     return 0
 
@@ -89,4 +91,5 @@ def register(commands):
         sub.set_defaults(function=compose, words=words)
     sub = commands.add_parser("secrets", help="the secrets, and where they lie")
     sub.add_argument("name", nargs="?", help="print the value of this one")
+    sub.add_argument("--json", action="store_true", help="for scripts")
     sub.set_defaults(function=secrets)

@@ -96,6 +96,15 @@ fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
             files.render("units", format!("{UNITS}/{name}-{what}"), 0o644, &format!("units/{what}.j2"), json!({"name": name, "seconds": seconds}))?;
         }
     }
+    if let Some(follow) = &profile.follow {
+        for program in ["ctl_follow.py", "follow_back.py"] {
+            files.copy("follow", format!("{CODE}/{program}"), 0o644, &format!("lib/{program}"))?;
+        }
+        let context = json!({"name": name, "seconds": follow.poll, "units": all});
+        for what in ["follow.service", "follow.timer", "follow-recover.service"] {
+            files.render("follow", format!("{UNITS}/{name}-{what}"), 0o644, &format!("units/{what}.j2"), &context)?;
+        }
+    }
     if let Some(backup) = &profile.backup {
         let local = [("backup", "Backup", format!("OnCalendar={}", backup.at)), ("drill", "Trial of the newest backup", "OnCalendar=Sun 05:15".to_owned())];
         let offsite = [
@@ -220,6 +229,7 @@ fn runbook(files: &mut Files, profile: &Profile) -> Result<()> {
         "port": profile.ssh.port,
         "web": profile.domain.is_some(),
         "backup": profile.backup.is_some(),
+        "follow": profile.follow.is_some(),
         "services": services.map(|service| &service.name).collect::<Vec<_>>(),
         "monitoring": profile.monitoring.is_some(),
         "grafana": profile.monitoring.as_ref().and(profile.domain.as_ref()).map(|domain| format!("https://{domain}/grafana/")),

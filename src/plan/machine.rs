@@ -40,6 +40,9 @@ impl Packages {
         if web && profile.tls.acme {
             harden.push("certbot");
         }
+        if profile.follow.is_some() {
+            harden.push("minisign");
+        }
         let mut fetch = Vec::new();
         let backup = profile.backup.as_ref();
         if let Some(offsite) = backup.and_then(|backup| backup.offsite.as_ref()) {
@@ -206,6 +209,9 @@ pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Re
     });
     if let Some(stack) = &profile.stack {
         plan["deploy"] = deploy(profile, stack);
+    }
+    if let Some(follow) = &profile.follow {
+        plan["follow"] = json!(follow);
     }
     let stack = profile.stack.as_ref().map(|stack| crate::yaml::emit(&stack.compose)).unwrap_or_default();
     let used = || profile.variables.iter().filter(|(name, _)| stack.contains(name.as_str()));

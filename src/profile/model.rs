@@ -48,6 +48,8 @@ pub struct Profile {
     pub runbook: Option<String>,
     /// How new versions come in.
     pub deploy: Deploy,
+    /// The signed bundle that the machine follows.
+    pub follow: Option<Follow>,
     /// Backups, if there are any.
     pub backup: Option<Backup>,
     /// Variables of `.env` that are no secrets: where external services run.
@@ -103,12 +105,26 @@ pub struct Deploy {
     pub drain: u32,
     /// Versions that stay on the disk.
     pub keep: u32,
+    /// Whether databases are saved first.
+    pub backup: bool,
     /// Seconds between two looks for a new version.
     pub poll: Option<u32>,
     /// Minutes of the week between which new versions may come in by themselves; empty: always.
     pub windows: Vec<(u32, u32)>,
     /// Name of the secret with Slack's webhook.
     pub slack: Option<String>,
+}
+
+/// A signed bundle with the stack's part of the machine.
+#[derive(Clone, Debug, Serialize)]
+pub struct Follow {
+    /// Where it is looked for.
+    pub url: String,
+    /// The signer's public key, as minisign writes it.
+    pub key: String,
+    /// Seconds between two looks.
+    #[serde(skip)]
+    pub poll: u32,
 }
 
 /// How one service is replaced by its new version.

@@ -100,6 +100,8 @@ text_kinds! {
     MetricsPath("path") = metrics_path;
     /// A repository.
     GitUrl("git URL") = git_url;
+    /// A public key that bundles are signed for.
+    MinisignKey("public key of minisign's kind") = minisign_key;
     /// A branch or tag.
     GitRefName("branch or tag") = git_ref;
 }
@@ -293,6 +295,13 @@ fn http_url(text: &str) -> Result<String, Wrong> {
         return wrong("has a fragment", "remove `#` and what follows");
     }
     Ok(text.into())
+}
+
+fn minisign_key(text: &str) -> Result<String, Wrong> {
+    match minisign::PublicKey::from_base64(text) {
+        Ok(_) => Ok(text.into()),
+        Err(_) => wrong("is no public key of minisign's kind", "`julia-bootstrap sign --new-key FILE` makes a pair, and prints the public one"),
+    }
 }
 
 fn origin_url(text: &str) -> Result<String, Wrong> {

@@ -55,6 +55,8 @@ section! {
         alerts: with Alerts, "{}", "{slack: SLACK_WEBHOOK_URL}";
         /// How new versions come in.
         deploy: with DeployWritten, "{}", "{poll: 5m}";
+        /// A signed bundle that the machine follows: whatever is signed and put at the URL, it becomes.
+        follow: optional FollowWritten, "the stack is changed by hand", "{url: \"https://files.example.com/agent.bundle\", key: RWRvZLwehmTlEGn0uvBNYN6kfJIvgsSD81X1HfC8nGVnnpTctWcAP4qp}";
         /// Services of the stack that run elsewhere: each is left out, and `<SERVICE>_HOST` and so on stand in `.env`.
         external: with External, "{}", "{postgres: {host: db.example.com, port: 5432}}";
         /// Secrets by name. They end in `/opt/<name>/.env` for Compose's interpolation, or as files.
@@ -327,10 +329,24 @@ section! {
         drain: with Period, "60s", "5m";
         /// How many versions stay on the disk, to return to.
         keep: with Kept, "5", "10";
+        /// Databases are saved before a new version starts, where there are backups; one that cannot be saved stops the deploy.
+        backup: with bool, "true", "false";
         /// How often the registry or the repository is asked for a new version, which is then deployed; without it, never.
         poll: optional Period, "never", "5m";
         /// When that may happen, in local time.
         windows: with Vec<Window>, "[]", "[\"Mon-Fri 09:00-17:00\"]";
+    }
+}
+
+section! {
+    /// A signed bundle with the stack's part of the machine: services, routes, monitoring, timers. Written by `julia-bootstrap sign`.
+    FollowWritten {
+        /// Where it is looked for.
+        url: required HttpUrl, "none: must be written", "https://files.example.com/agent.bundle";
+        /// The public key, of minisign's kind, of whoever may sign one.
+        key: required MinisignKey, "none: must be written", "RWRvZLwehmTlEGn0uvBNYN6kfJIvgsSD81X1HfC8nGVnnpTctWcAP4qp";
+        /// How often.
+        poll: with Period, "5m", "1h";
     }
 }
 

@@ -19,6 +19,10 @@ pub(super) fn check(resolved: &Resolved, root: &Node, report: &mut Report) {
             let message = format!("`{}` does not run all the time, so that nothing takes its place", service.name);
             report.error(way.span, "deploy", message).help("write `deploy` at a service that shares its image");
         } else if way.value.blue_green {
+            if service.single {
+                let message = format!("`{}` may run only once, and two of it run while its version changes", service.name);
+                report.error(way.span, "blue-green", message).help("write `deploy: recreate` there, or leave out `single`");
+            }
             alone(service, way.span, report);
             for other in services {
                 shared(service, other, report);

@@ -8,6 +8,11 @@ use crate::resolve::Resolved;
 use crate::yaml::Node;
 
 pub(super) fn check(resolved: &Resolved, root: &Node, report: &mut Report) {
+    if let Some((key, _)) = root.entry("follow").filter(|(_, value)| !value.is_null())
+        && resolved.compose.is_none()
+    {
+        report.error(key.span, "unused", "a bundle brings services, and there are none").help("write `services`, or take `follow` out");
+    }
     keys(resolved, root, report);
     docker(resolved, root, report);
     ports(resolved, root, report);

@@ -9,5 +9,6 @@ mod packed;
 mod profile;
 mod profiles;
 mod render;
+mod sign;
 mod support;
 mod yaml;

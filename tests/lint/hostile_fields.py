@@ -50,6 +50,7 @@ BASE = {
     "language": "en",
     "backup": {"at": "03:00", "keep": "7d", "offsite": {"repository": "sftp:me@backup.example.net:/srv/x", "password": "TOKEN", "ssh_key": "DEPLOY"}},
     "deploy": {"wait": "60s", "drain": "60s", "poll": "5m", "windows": ["Mon-Fri 09:00-17:00"]},
+    "follow": {"url": "https://files.example.net/hostile.bundle", "key": "RWRvZLwehmTlEGn0uvBNYN6kfJIvgsSD81X1HfC8nGVnnpTctWcAP4qp", "poll": "5m"},
     "runbook": "## Contacts",
     "alerts": {"slack": "TOKEN", "heartbeat": "GIVEN", "receivers": {"webhook_configs": [{"url": "https://hook.example.net/"}]}},
     "secrets": {
@@ -249,6 +250,7 @@ FIELDS = [
     (["backup", "offsite", "ssh_key"], r"DEPLOY"),
     (["deploy", "drain"], r"[1-9]\d* ?[a-z]+"), (["deploy", "poll"], r"[1-9]\d* ?[a-z]+"),
     (["deploy", "windows", 0], r"([A-Z][a-z]{2}(-[A-Z][a-z]{2})? )?\d\d:\d\d-\d\d:\d\d"),
+    (["follow", "url"], plan("follow", "url")), (["follow", "key"], plan("follow", "key")), (["follow", "poll"], r"[1-9]\d* ?[a-z]+"),
     (["services", "app", "x-bootstrap", "deploy"], r"recreate|blue-green"),
     (["services", "app", "x-bootstrap", "before"], lambda m: [("plan.json", m.plan["deploy"]["services"]["app"]["before"][-1])]),
     (["services", "app", "x-bootstrap", "after", 0], lambda m: [("plan.json", m.plan["deploy"]["services"]["app"]["after"][0])]),

@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::{Context, FAULTS, MONITORING, Outcome};
 use crate::lab::interrupt;
 
-/// How long a message may take: a disk must be full for five minutes, and Prometheus and Alertmanager wait for each other.
-const TELLING: Duration = Duration::from_secs(540);
+/// How long a message may take: a disk must be full for five minutes, Prometheus and Alertmanager wait for each other, and a
+/// stage has failed when it failed five times, which took a machine that QEMU emulates more than ten minutes.
+const TELLING: Duration = Duration::from_secs(1200);
 
 /// A fault that was begun.
 #[derive(Debug)]
