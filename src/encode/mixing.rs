@@ -16,7 +16,7 @@ use context::Context;
 use std::collections::HashMap;
 
 /// The contexts: what of the text so far each looks at, in the letters of [`SIDES`]; the last looks at nothing. Found by search,
-/// on the profile `julia`.
+/// on the largest of the embedded profiles.
 pub const CONTEXTS: &str = "abc w xB a 4xB awlQ xjmC wp aJ abp abx 2mPQ wq4 wBPQ 4C w6 2BQ 4lQ BQ aq6C wQ ";
 /// Probabilities are parts of so many.
 pub const ONE: u64 = 1 << 16;
