@@ -1,6 +1,5 @@
 # Deploys: a new version beside the old one, requests led over, the old one drained. releases.json says what is live; nginx,
 # Compose and the containers follow it, by the deploy itself or, after a crash, by whoever comes next.
-import fcntl
 import json
 import os
 import re
@@ -94,7 +93,8 @@ class Machine:
         if p.returncode:
             raise Failed(jb.last_line(p.stderr))
         self.jobs, images, self.groups = set(), {}, {}
-        for name, s in json.loads(p.stdout)["services"].items():
+        self.services = json.loads(p.stdout)["services"]
+        for name, s in self.services.items():
             images.setdefault(s.get("image", name), set()).add(jb.service(name))
             self.jobs |= {on for on, how in (s.get("depends_on") or {}).items() if how["condition"] == "service_completed_successfully"}
         # What shares an image is one group, called after the service that says how to deploy. Jobs come first.
@@ -389,19 +389,9 @@ def who():
     return os.environ.get("SUDO_USER") or "root"
 
 
-def alone(wait):
-    os.makedirs(jb.RUN, exist_ok=True)
-    # A restore starts the stack when it has the lock itself.
-    lock = open(os.devnull if "JB_LOCKED" in os.environ else jb.RUN + "/operation.lock", "w", encoding="ascii")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        if not wait:
-            lock.close()
-            return None
-        step("waiting for another deploy or backup to end")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    return lock
+def turn(wait=True):
+    # Whoever looks by himself comes again; but two who look at the same moments would never both come to it.
+    return jb.operation(float("inf"), lambda: step("waiting for another deploy or backup to end")) if wait else jb.operation(5)
 
 
 def apart(what="deploy", after="/usr/local/bin/bootstrapctl deploy --recover"):
@@ -427,11 +417,10 @@ def deploy(args):
         apart()
     if args.recover and not json.loads(jb.read(STATE, "{}")).get("pending"):
         return 0
-    # A poll that comes at the wrong time comes again, and who is at work recovers by itself.
-    lock = alone(not args.poll and not args.recover)
-    if not lock:
-        return 0
-    with lock:
+    # Who is at work recovers by itself.
+    with turn(not args.poll and not args.recover) as mine:
+        if not mine:
+            return 0
         machine = Machine()
         machine.recover()
         if args.recover:
@@ -454,7 +443,7 @@ def deploy(args):
 
 def rollback(args):
     apart()
-    with alone(True):
+    with turn():
         machine = Machine()
         machine.recover()
         rows = machine.state["releases"]
@@ -515,7 +504,7 @@ def register(commands):
 
 def boot():
     # Before the stack is started: what is live, with its name, by what was last decided.
-    with alone(True):
+    with turn():
         machine = Machine()
         for group in machine.groups:
             if group in MINE:

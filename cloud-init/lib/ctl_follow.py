@@ -158,19 +158,36 @@ def stage(name, *args):
             raise Failed(f"{name}: {jb.last_line(text)}")
 
 
-def specs():
+def specs(machine):
     # What Compose makes of each service, in short.
-    text = ctl_deploy.docker("compose", "-f", ctl_deploy.BASE, "config", "--format", "json")
-    # Between the lines Compose may have something to say.
-    services = json.loads(text[text.index("{"):])["services"]
-    return {jb.service(name): hashlib.sha256(json.dumps(s, sort_keys=True).encode()).hexdigest() for name, s in services.items() if not name.endswith("-green")}
+    services = machine.services.items()
+    return {jb.service(name): hashlib.sha256(json.dumps(s, sort_keys=True).encode()).hexdigest() for name, s in services if not name.endswith("-green")}
 
 
-def differs(machine, name):
+def differs(machine, name, hashes):
     # Whether what runs is not what Compose would start now.
-    hashes = dict(line.split() for line in ctl_deploy.compose("config", "--hash", "*").splitlines() if line.count(" ") == 1)
     live = [machine.live(m) for m in machine.groups[name]["members"] if m not in machine.jobs]
     return any(c["Config"]["Labels"]["com.docker.compose.config-hash"] != hashes[s] for s in live for c in ctl_deploy.containers(s))
+
+
+def forward(machine, name, before, new, now):
+    group, current = machine.groups[name], machine.state["current"][name]
+    members = group["members"]
+    if before["images"].get(name, group["image"]) != group["image"] or new & {*members}:
+        if machine.update(name, "", "bundle", force=bool(new & {*members})):
+            return 1
+    if machine.state["current"][name] != current or all(before["specs"].get(m) in (None, now.get(m)) for m in members):
+        return 0
+    row = machine.release(current)
+    return machine.deploy(name, row["image"], "bundle", asked=row["asked"], version=row["version"])
+
+
+def backward(machine, name, before, hashes):
+    current = machine.state["current"][name]
+    row = machine.release(before["current"].get(name, current)) or machine.release(current)
+    if row["id"] == current and not differs(machine, name, hashes):
+        return 0
+    return machine.deploy(name, row["image"], "bundle", asked=row["asked"], version=row["version"], of=row["id"])
 
 
 def groups(before, new):
@@ -185,21 +202,10 @@ def groups(before, new):
     # What a bundle brought that is not well is still there on the way back.
     wait = [] if before["back"] else ["--wait", "--wait-timeout", str(PLAN["wait_seconds"])]
     ctl_deploy.compose("up", "-d", "--no-recreate", *wait)
+    hashes = dict(line.split() for line in ctl_deploy.compose("config", "--hash", "*").splitlines() if line.count(" ") == 1)
+    now = specs(machine)
     for name in mine:
-        group, code = machine.groups[name], 0
-        current = machine.state["current"][name]
-        if not before["back"] and (before["images"].get(name, group["image"]) != group["image"] or {m for m in group["members"] if m in new}):
-            code = machine.update(name, "", "bundle", force=any(m in new for m in group["members"]))
-        same = machine.state["current"][name] == current
-        if before["back"]:
-            row = machine.release(before["current"].get(name, current)) or machine.release(current)
-            again = row["id"] != current or differs(machine, name)
-        else:
-            row = machine.release(current)
-            again = same and any(before["specs"].get(m) not in (None, new_spec) for m, new_spec in specs().items() if m in group["members"])
-        if again and not code:
-            code = machine.deploy(name, row["image"], "bundle", asked=row["asked"], version=row["version"], **({"of": row["id"]} if before["back"] else {}))
-        if code:
+        if backward(machine, name, before, hashes) if before["back"] else forward(machine, name, before, new, now):
             raise Failed(f"{name}: " + machine.state["releases"][-1]["why"].partition("\n")[0])
 
 
@@ -259,11 +265,15 @@ def load():
     return {"serial": 0, "sum": "", "refused": "", "again": 0, "trying": "", "tries": 0, "history": [], **json.loads(jb.read(STATE, "{}"))}
 
 
+def store(state):
+    jb.write(STATE, json.dumps(state, indent=1) + "\n", 0o600)
+
+
 def end(state, number, result, why, began):
     seconds = round(time.monotonic() - began)
     row = {"serial": number, "at": time.strftime("%Y-%m-%d %H:%M:%S"), "result": result, "why": why[-2000:], "seconds": seconds}
     state["history"] = [*state["history"], row][-REMEMBERED:]
-    jb.write(STATE, json.dumps(state, indent=1) + "\n", 0o600)
+    store(state)
     what = f"bundle {number}" if number else "the bundle"
     tell(f"{what} is applied, {seconds} s" if result == "ok" else f"{what} {'failed' if result == 'failed' else 'was ' + result}, all stays as it was: {why}")
     return int(result != "ok")
@@ -279,12 +289,12 @@ def apply(state, new, files):
     # Whatever becomes of this, it is not tried again at once.
     tries = state["tries"] + 1 if state["refused"] == state["trying"] else 1
     state.update(trying=state["refused"], tries=tries, again=time.time() + min(AGAIN << tries - 1, 86400))
-    jb.write(STATE, json.dumps(state, indent=1) + "\n", 0o600)
+    store(state)
     # Stands alone: the programs here may be half new when it is needed.
     shutil.copy(jb.CODE + "/follow_back.py", jb.VAR + "/follow_back.py")
     was = {
         "files": changed, "serial": new["serial"], "back": False, "images": {name: g["image"] for name, g in machine.groups.items()},
-        "current": machine.state["current"], "sources": PLAN["sources"], "specs": specs(),
+        "current": machine.state["current"], "sources": PLAN["sources"], "specs": specs(machine),
     }  # fmt: skip
     jb.write(BEFORE, json.dumps(was), 0o600)
     try:
@@ -356,12 +366,8 @@ def follow(args):
             args.source = sys.argv[2] = os.path.abspath(args.source)
         ctl_deploy.apart("follow", f"-/bin/sh -c '[ ! -e {BEFORE} ] || exec python3 {jb.VAR}/follow_back.py now'")
     data = b"" if args.recover else fetch(args.source or PLAN["follow"]["url"])
-    # Deploys look at the same moments: who did not wait would never come to it.
-    lock = ctl_deploy.alone(not args.recover)
-    if lock:
-        with lock:
-            return look(args, data)
-    return 0
+    with ctl_deploy.turn(not args.poll and not args.recover) as mine:
+        return look(args, data) if mine else 0
 
 
 def guarded(args):

@@ -1,5 +1,6 @@
 # What every on-machine program shares: the plan, durable writes, redaction, and the status
 # file with its three mirrors (serial console, web page, systemd's status line).
+import contextlib
 import fcntl
 import html
 import json
@@ -210,6 +211,29 @@ def run(args, timeout=60, **more):
         return 127, f"{args[0]} is not installed"
     except subprocess.TimeoutExpired:
         return 124, f"{args[0]} took longer than {timeout} s"
+
+
+@contextlib.contextmanager
+def operation(seconds, hear=lambda: None):
+    # One deploy, backup or bundle at a time: whether it is our turn within so many seconds; `hear` is called if we must wait.
+    os.makedirs(RUN, exist_ok=True)
+    # A restore starts the stack when it has its turn itself.
+    with open(os.devnull if "JB_LOCKED" in os.environ else RUN + "/operation.lock", "w", encoding="ascii") as lock:
+        began, heard = time.monotonic(), False
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                mine = True
+                break
+            except BlockingIOError:
+                mine = False
+            if not heard:
+                hear()
+            heard = True
+            if time.monotonic() - began >= seconds:
+                break
+            time.sleep(0.5)
+        yield mine
 
 
 def last_line(text):

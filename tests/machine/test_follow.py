@@ -91,8 +91,8 @@ class Follow(Folder):
         said = []
         deploy = types.SimpleNamespace(
             Failed=Failed, step=said.append, tell=lambda text: (said.append(text), self.told.append(text)), may_poll=lambda: True,
-            apart=lambda *_: None, alone=lambda wait: contextlib.nullcontext(1), BASE="", docker=lambda *_: '{"services": {}}',
-            Machine=lambda: types.SimpleNamespace(groups={}, state={"current": {"api": 3}}),
+            apart=lambda *_: None, turn=lambda wait: contextlib.nullcontext(True),
+            Machine=lambda: types.SimpleNamespace(groups={}, services={}, state={"current": {"api": 3}}),
         )
         with unittest.mock.patch.dict(sys.modules):
             sys.modules["ctl_deploy"] = deploy
