@@ -1,9 +1,9 @@
 # Backups: made, listed, restored, tried. Units run this file itself; people say `bootstrapctl backup`.
 import contextlib
 import datetime
-import fcntl
 import glob
 import hashlib
+import importlib
 import itertools
 import json
 import os
@@ -63,17 +63,9 @@ def stack():
 
 @contextlib.contextmanager
 def locked(wait=1800):
-    # One operation at a time: deploys take the same lock.
-    with open(jb.RUN + "/operation.lock", "w", encoding="ascii") as lock:
-        end = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise Stop("another operation on this machine has not ended: try again later") from None
-                time.sleep(1)
+    with jb.operation(wait) as mine:
+        if not mine:
+            raise Stop("another operation on this machine has not ended: try again later")
         yield
 
 
@@ -81,8 +73,8 @@ def size(number):
     return f"{number / (1 << 20):.1f} MiB"
 
 
-def room(need):
-    disk = os.statvfs(ROOT)
+def room(need, folder=ROOT):
+    disk = os.statvfs(folder)
     free = disk.f_bavail * disk.f_frsize
     if free - need < disk.f_blocks * disk.f_frsize // 20:
         raise Stop(f"the disk is nearly full: {size(free)} are free, about {size(need)} are needed, and a twentieth of the disk stays free")
@@ -587,12 +579,20 @@ def bring(folder, parts, everything, first=False):
     finally:
         # Also when it failed: each part is the old one or the new one, and the stack goes on with it.
         jb.run(["docker", "rm", "-fv", SPARE])
-        code, text = (0, "") if first else jb.run([jb.CODE + "/stages/stack"], 1800, env={**os.environ, "JB_LOCKED": "1"})
-    if code:
-        raise Stop(f"everything is restored, but not all services are healthy: {jb.last_line(text)}")
+        unwell = "" if first else go_on()
+    if unwell:
+        raise Stop(unwell)
+
+
+def go_on():
+    code, text = jb.run([jb.CODE + "/stages/stack"], 1800, env={**os.environ, "JB_LOCKED": "1"})
+    return code and f"everything is restored, but not all services are healthy: {jb.last_line(text)}"
 
 
 def restore(args):
+    if getattr(args, "to", None):
+        importlib.import_module("pitr").restore(args)
+        return
     when = find(args.when)
     with locked(60):
         m = verify(when)
@@ -668,6 +668,8 @@ def ctl_backups(args):
     for row in rows:
         print(f"{row['when']}  {size(row['bytes']):>12}  {'before a restore: ' if row['safety'] else ''}{' '.join(row['parts'])}")
     print(f"a restore was cut short: run `bootstrapctl restore {jb.read(CUT).split()[0]}` again" if os.path.exists(CUT) else f"{len(rows)} in {ROOT}")
+    with contextlib.suppress(OSError):
+        print(time.strftime("off-site, PostgreSQL as it was at any moment until %H:%M:%S (restore --to)", time.localtime(os.path.getmtime(STATE + "/ship"))))
     return 0
 
 
@@ -688,6 +690,8 @@ def register(commands):
     sub = commands.add_parser("restore", help="put a backup back: asks first, and saves what is there now")
     sub.add_argument("when", nargs="?", help="as `backups` shows it, or its beginning; without it: the newest")
     sub.add_argument("--only", metavar="SERVICE|VOLUME|DATABASE")
+    if PLAN.get("pitr"):
+        sub.add_argument("--to", metavar="MOMENT", help='PostgreSQL as it was then: "2026-01-31 14:05", or latest')
     sub.add_argument("--yes", action="store_true", help="do not ask")
     sub.add_argument("--no-safety-copy", action="store_true", help="where what is there now cannot be saved")
     sub.set_defaults(function=ctl_restore)

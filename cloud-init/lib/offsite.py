@@ -1,6 +1,7 @@
 # The copy elsewhere, by restic; the machine that begins with it; and which of two machines may speak.
 import contextlib
 import fcntl
+import importlib
 import json
 import os
 import re
@@ -49,7 +50,8 @@ def restic(*args, **more):
 
 def snapshots(tag, *more):
     rows = json.loads(restic("snapshots", "--json", "--no-lock", "--host", NAME, "--tag", tag, *more, timeout=150) or "[]")
-    return sorted(rows or [], key=lambda row: row["time"])
+    # In the order in which they were made, whatever the clock said.
+    return sorted(rows or [], key=lambda row: (max(int(n) for n in re.findall(r"serial-(\d+)", "serial-0 " + " ".join(row["tags"]))), row["time"]))
 
 
 def owner():
@@ -109,19 +111,23 @@ def ready(make=False):
         yield
 
 
+def entitled():
+    newest = owner()
+    if newest[0] and not own()[0]:
+        raise Stop("the off-site repository belongs to another machine: write `restore_from: latest` to take its place, or another repository")
+    if newest > own():
+        beaten(newest)
+        raise Stop("a newer machine took over the off-site repository: nothing is written there from here")
+    claim(None if own()[0] else 1)
+
+
 def offsite():
     when = b.find(None)
     if jb.read(STATE + "/offsite").strip() == when:
         return
     with ready(True):
-        newest = owner()
-        if newest[0] and not own()[0]:
-            raise Stop("the off-site repository belongs to another machine: write `restore_from: latest` to take its place, or another repository")
-        if newest > own():
-            beaten(newest)
-            raise Stop("a newer machine took over the off-site repository: nothing is written there from here")
-        claim(None if own()[0] else 1)
-        restic("backup", "--host", NAME, "--tag", "backup", f"{ROOT}/{when}")
+        entitled()
+        restic("backup", "--host", NAME, "--tag", f"backup,serial-{b.manifest(f'{ROOT}/{when}')['serial']}", f"{ROOT}/{when}")
         keep = ["--keep-last", "1"] + [x for k, v in OFF["keep"].items() for x in ("--keep-" + k, str(v)) if v]
         restic("forget", "--prune", "--host", NAME, "--tag", "backup", "--group-by", "host", *keep)
     jb.write(STATE + "/offsite", when + "\n")
@@ -190,6 +196,8 @@ def revive():
                 raise Stop(jb.last_line(text))
             elsewhere = {p["name"] for p in PARTS if "image" in p}
             b.bring(f"{ROOT}/{when}", [p for p in b.verify(when)["parts"] if p["kind"] != "machine" and p["name"] not in elsewhere], True, True)
+            if PLAN.get("pitr") and PLAN["restore_from"] == "latest":
+                importlib.import_module("pitr").catch_up(b.verify(when)["time"])
             restic("unlock")
             claim(owner()[0] + 1)
             print(f"{when} was restored in {time.time() - start:.0f} s", flush=True)

@@ -112,8 +112,13 @@ fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
             ("check", "Test of the backups elsewhere", "OnCalendar=Sun 06:45".to_owned()),
             ("watch", "Whether a newer machine took over", "OnBootSec=1min\nOnUnitInactiveSec=3min".to_owned()),
         ];
-        let programs = [("ctl_backup", &local[..]), ("offsite", &offsite[..])];
-        for (program, rows) in programs.into_iter().take(if backup.offsite.is_some() { 2 } else { 1 }) {
+        let log = [
+            ("base", "New beginning for restores to any moment", format!("OnCalendar={}", later(&backup.at))),
+            ("rehearse", "Trial of a restore to the newest moment", "OnCalendar=Sun 07:30".to_owned()),
+            ("ship", "PostgreSQL's log to elsewhere", "OnBootSec=2min\nOnUnitInactiveSec=2min".to_owned()),
+        ];
+        let programs = [("ctl_backup", &local[..], true), ("offsite", &offsite[..], backup.offsite.is_some()), ("pitr", &log[..], backup.pitr)];
+        for (program, rows, _) in programs.into_iter().filter(|(.., wanted)| *wanted) {
             files.copy("backup", format!("{CODE}/{program}.py"), 0o644, &format!("lib/{program}.py"))?;
             for (what, title, when) in rows {
                 let context = json!({"title": format!("{name}: {title}"), "program": program, "what": what, "stack": unit("stack"), "when": when});
@@ -124,10 +129,21 @@ fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
             }
         }
     }
+    if profile.backup.as_ref().is_some_and(|backup| backup.pitr) {
+        files.render("backup", format!("{UNITS}/{name}-backup-log.service"), 0o644, "units/backup-log.service.j2", json!({"stack": unit("stack")}))?;
+    }
     if profile.host.swap_mib > 0 {
         files.render("units", format!("{UNITS}/swapfile.swap"), 0o644, "units/swapfile.swap.j2", json!({}))?;
     }
     Ok(())
+}
+
+/// Three quarters of an hour after a time of day, `HH:MM`.
+fn later(at: &str) -> String {
+    let number = |text: &str| text.parse::<u32>().unwrap_or_default();
+    let (hours, minutes) = at.split_once(':').unwrap_or((at, "0"));
+    let minutes = number(hours) * 60 + number(minutes) + 45;
+    format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60)
 }
 
 /// `/etc/docker/daemon.json`. Log limits are the mission's: 10 MB, three files.
@@ -229,6 +245,7 @@ fn runbook(files: &mut Files, profile: &Profile) -> Result<()> {
         "port": profile.ssh.port,
         "web": profile.domain.is_some(),
         "backup": profile.backup.is_some(),
+        "pitr": profile.backup.as_ref().is_some_and(|backup| backup.pitr),
         "follow": profile.follow.is_some(),
         "services": services.map(|service| &service.name).collect::<Vec<_>>(),
         "monitoring": profile.monitoring.is_some(),

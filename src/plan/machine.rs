@@ -225,6 +225,9 @@ pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Re
             plan["backup"]["offsite"] = json!(offsite);
             plan["backup"]["single"] = json!(backup.single);
             plan["backup"]["restore_from"] = json!(backup.restore_from);
+            if backup.pitr {
+                plan["backup"]["pitr"] = json!(true);
+            }
         }
     }
     if let Some(monitoring) = &profile.monitoring {

@@ -153,6 +153,8 @@ pub struct Backup {
     pub parts: Vec<Part>,
     /// The copy elsewhere.
     pub offsite: Option<Offsite>,
+    /// PostgreSQL's log goes there, too.
+    pub pitr: bool,
     /// The off-site backup that a new machine begins with.
     pub restore_from: Option<String>,
     /// Services that may run on one machine alone.

@@ -208,6 +208,8 @@ section! {
         keep: with Keep, "7d", "14d";
         /// A second copy elsewhere, encrypted, by restic.
         offsite: optional OffsiteWritten, "none", "{repository: \"s3:https://s3.example.com/bucket\", password: RESTIC_PASSWORD}";
+        /// PostgreSQL's log goes off-site every two minutes too: a server as it was at any moment (`bootstrapctl restore --to`).
+        pitr: with bool, "false", "true";
     }
 }
 

@@ -71,6 +71,7 @@ pub fn resolve(written: &Written, document: Option<&Node>, services: &[Extended]
         keep_seconds: backup.keep.0,
         parts,
         offsite: backup.offsite.as_ref().and_then(offsite),
+        pitr: backup.pitr,
         restore_from: written.restore_from.as_ref().map(|snapshot| snapshot.value.0.clone()),
         single: services.iter().filter(|service| service.single && !service.is_optional()).map(|service| service.name.clone()).collect(),
     })

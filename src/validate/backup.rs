@@ -37,6 +37,20 @@ fn offsite(resolved: &Resolved, root: &Node, report: &mut Report) {
             .error(key.span, "no-offsite", "there is no off-site backup that a machine could begin with")
             .help("add `backup: {offsite: {repository: …, password: …}}`, the one that the old machine writes to");
     }
+    if let Some((key, _)) = root.get("backup").and_then(|backup| backup.entry("pitr"))
+        && let Some(backup) = resolved.profile.backup.as_ref().filter(|backup| backup.pitr)
+    {
+        if backup.offsite.is_none() && !report.has_error_within(at(root, &["backup"])) {
+            report
+                .error(key.span, "no-offsite", "there is no off-site repository that the log could go to")
+                .help("add `offsite: {repository: …, password: …}` beside it");
+        }
+        if !backup.parts.iter().any(|part| part.kind == "postgres" && part.elsewhere.is_none()) {
+            report
+                .error(key.span, "no-postgres", "no PostgreSQL of this machine is backed up, and only its log can be kept")
+                .help("write `x-bootstrap: {backup: postgres}` at its service, or take `pitr` out");
+        }
+    }
     let Some(node) = root.get("backup").and_then(|backup| backup.get("offsite")).filter(|node| !node.is_null()) else { return };
     let environment = node.get("environment").and_then(Node::as_map).unwrap_or_default().iter().map(|(_, value)| value);
     let named = ["password", "ssh_key"].iter().filter_map(|key| node.get(key)).chain(environment).filter(|value| !value.is_null());

@@ -65,6 +65,10 @@ fn off_site_copies_that_nobody_could_read() {
         assert!(found.contains("note[repository-password]"), "{found}");
         assert!(!found.contains("geheim"));
     }
+    let found = profile("backup: postgres", "", "backup: {pitr: true}").findings();
+    assert!(found.contains("9:10 error[no-offsite] there is no off-site repository that the log could go to | add `offsite: {repository: …, password: …}` beside it"), "{found}");
+    let found = profile("backup: redis", "", "secrets: {P: {env: P}}\nbackup: {pitr: true, offsite: {repository: \"rest:https://h/\", password: P}}").env("P", "secret").findings();
+    assert!(found.contains("10:10 error[no-postgres] no PostgreSQL of this machine is backed up, and only its log can be kept"), "{found}");
     let none = profile("backup: postgres", "", "backup: {}\nrestore_from: latest").findings();
     assert!(none.starts_with("10:1 error[no-offsite] there is no off-site backup that a machine could begin with"), "{none}");
 }
@@ -78,11 +82,30 @@ fn a_database_elsewhere_is_saved_with_a_password_that_was_given() {
     assert!(found.contains("warning[backup] `s` runs elsewhere, and a redis there is not backed up from here"), "{found}");
 }
 
+/// The plan of a profile that may have findings.
+fn planned(test: &Test) -> plan::Plan {
+    plan::plan(&test.load().profile.expect("a profile")).expect("a plan")
+}
+
 /// What the machine is told of its backups.
 fn told(test: &Test) -> Value {
-    let plan = plan::plan(&test.clean()).expect("a plan");
+    let plan = planned(test);
     let file = plan.files.iter().find(|file| file.path.ends_with("/plan.json")).expect("plan.json");
     serde_json::from_str::<Value>(&file.content).expect("JSON")["backup"].clone()
+}
+
+#[test]
+fn a_log_that_is_kept() {
+    let test = profile("backup: postgres", "", "secrets: {P: {env: P}}\nbackup: {at: \"23:30\", pitr: true, offsite: {repository: \"rest:https://h/\", password: P}}").env("P", "secret");
+    assert_eq!(told(&test)["pitr"], json!(true));
+    let plan = planned(&test);
+    let file = |name: &str| plan.files.iter().find(|file| file.path.ends_with(name)).map(|file| file.content.as_str());
+    // Three quarters of an hour after the backup, here on the next day.
+    assert!(file("-backup-base.timer").expect("a timer").contains("OnCalendar=00:15"));
+    assert!(file("-backup-log.service").expect("a service").contains("pitr.py receive"));
+    assert!(file("/pitr.py").is_some() && file("RUNBOOK.md").expect("a runbook").contains("restore --to"));
+    let without = planned(&offsite("repository: \"rest:https://h/\", password: P"));
+    assert!(!without.files.iter().any(|file| file.path.contains("pitr") || file.content.contains("restore --to MOMENT")));
 }
 
 #[test]

@@ -74,6 +74,13 @@ class Offsite(test_backup.Machine):
         with mock.patch.dict(sys.modules):
             exec(compile(text, "offsite.py", "exec"), self.o.__dict__)
 
+    def test_the_newest_is_the_last_that_was_made(self):
+        # A clock that was ahead for a while gave the second of three the latest time.
+        rows = [(7, "serial-7"), (9, "serial-8"), (8, "serial-9"), (10, "other")]
+        text = json.dumps([{"id": tag, "time": f"{time:04}", "tags": ["backup", tag], "paths": []} for time, tag in rows])
+        with mock.patch.object(self.o, "restic", lambda *_, **__: text):
+            self.assertEqual(self.o.snapshots("backup")[-1]["id"], "serial-9")
+
     def another(self):
         """A fresh machine, which knows nothing but what was given to it."""
         for path in ("var", "opt", "volume", "run"):
@@ -104,7 +111,7 @@ class Offsite(test_backup.Machine):
     def test_the_newest_goes_there_once_and_old_ones_are_forgotten(self):
         when = self.taken()
         calls = self.restic()
-        self.assertIn(f"backup --host x --tag backup {self.b.ROOT}/{when}", calls)
+        self.assertIn(f"backup --host x --tag backup,serial-1 {self.b.ROOT}/{when}", calls)
         self.assertIn("forget --prune --host x --tag backup --group-by host --keep-last 1 --keep-daily 7 --keep-monthly 6", calls)
         self.assertEqual([c.split()[0] for c in calls if c.split()[0] in ("init", "backup")], ["init", "backup", "backup"])
         self.assertRegex(self.state("epoch"), r"^1 \w{16}$")
