@@ -1,9 +1,11 @@
 //! The command line: one file a command, and what they share.
 
 mod boot;
+mod bundle;
 mod check;
 mod docs;
 mod iso;
+mod providers;
 mod render;
 mod sign;
 
@@ -40,6 +42,8 @@ enum Command {
     Check(check::Check),
     Iso(iso::Iso),
     Boot(boot::Boot),
+    Bundle(bundle::Bundle),
+    Providers(providers::Providers),
     Sign(sign::Sign),
     #[command(hide = true)]
     Docs(docs::Docs),
@@ -154,6 +158,8 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(verbosity),
         Command::Iso(command) => command.run(verbosity),
         Command::Boot(command) => command.run(verbosity),
+        Command::Bundle(command) => command.run(verbosity),
+        Command::Providers(command) => command.run(),
         Command::Sign(command) => command.run(verbosity),
         Command::Docs(command) => command.run(),
     };

@@ -2,6 +2,7 @@
 
 mod folder;
 mod iso;
+pub mod provider;
 
 pub use folder::folder;
 pub use iso::{iso, image};

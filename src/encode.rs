@@ -10,8 +10,11 @@ pub mod scalar;
 pub mod signed;
 mod strip;
 mod text;
+mod wrap;
 
 pub use bundle::{Manifest, bundle};
+pub use packed::{Frame, remote};
+pub use wrap::{base64, gzip};
 
 use crate::plan::Plan;
 use anyhow::Result;
@@ -28,6 +31,12 @@ pub enum Format {
     Lzma,
     /// One `#cloud-config` that people can read.
     CloudConfig,
+    /// A POSIX shell script with the same in it as `packed`, for who runs scripts and reads no cloud-config.
+    Sh,
+    /// `packed`, compressed by gzip: where cloud-init sees the bytes as they are.
+    Gzip,
+    /// That in base64, one line of text: where what is pasted is decoded.
+    Base64,
 }
 
 /// The largest user-data that every provider with a published limit takes: EC2's, before its base64.
@@ -37,23 +46,47 @@ pub const BUDGET_BYTES: usize = 16_384;
 #[derive(Clone, Debug)]
 pub struct Encoded {
     /// The user-data.
-    pub user_data: String,
+    pub user_data: Vec<u8>,
     /// SHA-256 of the payload in hex; the machine keeps it as the identity of what it was made from.
     pub sha256: String,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Format; 3] = [Self::Packed, Self::Lzma, Self::CloudConfig];
+    pub const ALL: [Format; 6] = [Self::Packed, Self::Lzma, Self::CloudConfig, Self::Sh, Self::Gzip, Self::Base64];
 
     /// Encodes `plan`. The same plan gives the same bytes.
     pub fn encode(self, plan: &Plan) -> Result<Encoded> {
         match self {
-            Self::Packed => packed::encode(plan),
+            Self::Packed => packed::encode(plan, packed::Frame::CloudConfig),
             Self::Lzma => packed::encode_lzma(plan),
             Self::CloudConfig => cloud_config::encode(plan),
+            Self::Sh => packed::encode(plan, packed::Frame::Script),
+            Self::Gzip => wrapped(Self::Packed.encode(plan)?, |bytes| wrap::gzip(&bytes)),
+            Self::Base64 => wrapped(Self::Gzip.encode(plan)?, |bytes| Ok(wrap::base64(&bytes))),
         }
     }
+
+    /// What carries a program in it.
+    pub fn frame(self) -> Frame {
+        if self == Self::Sh { Frame::Script } else { Frame::CloudConfig }
+    }
+
+    /// How commands call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Packed => "packed",
+            Self::Lzma => "lzma",
+            Self::CloudConfig => "cloud-config",
+            Self::Sh => "sh",
+            Self::Gzip => "gzip",
+            Self::Base64 => "base64",
+        }
+    }
+}
+
+fn wrapped(encoded: Encoded, wrap: impl FnOnce(Vec<u8>) -> Result<Vec<u8>>) -> Result<Encoded> {
+    Ok(Encoded { user_data: wrap(encoded.user_data)?, sha256: encoded.sha256 })
 }
 
 /// `meta-data` of the NoCloud data source. The instance follows the bundle.

@@ -88,24 +88,30 @@ def fresh(folder):
     os.makedirs(folder, mode=0o700)
 
 
+def begin_log(server):
+    """Where nothing is missing the log goes on; else it begins afresh."""
+    name = server.name
+    now, slot = generation(name), ask(pg(name), f"SELECT wal_status FROM pg_replication_slots WHERE slot_name = '{SLOT}'")
+    if slot == "lost":
+        ask(pg(name), f"SELECT pg_drop_replication_slot('{SLOT}')")
+    if slot in ("", "lost") or server.known().get("generation") != now:
+        fresh(server.log)
+        jb.write(server.folder + "/state", json.dumps({"generation": now}), 0o600)
+    if slot in ("", "lost"):
+        ask(pg(name), f"SELECT pg_create_physical_replication_slot('{SLOT}', true)")
+    if ask(pg(name), "SHOW max_slot_wal_keep_size") == "-1":
+        ask(pg(name), f"ALTER SYSTEM SET max_slot_wal_keep_size = '{KEEP}'; SELECT pg_reload_conf()")
+
+
 def receive():
     os.umask(0o077)
     receivers = []
     for server in map(Server, PARTS):
-        name = server.name
-        now, slot = generation(name), ask(pg(name), f"SELECT wal_status FROM pg_replication_slots WHERE slot_name = '{SLOT}'")
-        if slot == "lost":
-            ask(pg(name), f"SELECT pg_drop_replication_slot('{SLOT}')")
-        if slot in ("", "lost") or server.known().get("generation") != now:
-            fresh(server.log)
-            jb.write(server.folder + "/state", json.dumps({"generation": now}), 0o600)
-        if slot in ("", "lost"):
-            ask(pg(name), f"SELECT pg_create_physical_replication_slot('{SLOT}', true)")
-        if ask(pg(name), "SHOW max_slot_wal_keep_size") == "-1":
-            ask(pg(name), f"ALTER SYSTEM SET max_slot_wal_keep_size = '{KEEP}'; SELECT pg_reload_conf()")
-        jb.run(["docker", "rm", "-f", f"{NAME}-log-{name}"])
+        with turn("log"):
+            begin_log(server)
+        jb.run(["docker", "rm", "-f", f"{NAME}-log-{server.name}"])
         words = ["pg_receivewal", *server.login(), "-D", "/log", "-S", SLOT, "-s", "1", "--no-loop"]
-        tool = server.tool("log-" + name, words, [server.log + ":/log"], "container:" + server.id)
+        tool = server.tool("log-" + server.name, words, [server.log + ":/log"], "container:" + server.id)
         receivers.append(subprocess.Popen(tool, stdin=subprocess.DEVNULL, env=server.environment()))
     # The first that ends takes the others along; systemd starts all of them again.
     os.wait()
@@ -127,15 +133,20 @@ def give_up():
         ask(pg(name), f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{SLOT}'")
 
 
+def received(server):
+    return server.known().get("generation") == generation(server.name)
+
+
 def take(server):
     """Takes off-site what was logged until now."""
     state, name = server.known(), server.name
-    if "generation" not in state:
+    # What is received still may be the log of what was here before a restore.
+    if not received(server):
         raise Stop(f"the log of {name} is not received yet")
     end = ask(pg(name), "SELECT pg_current_wal_flush_lsn()")
     if state.get("shipped") != end:
-        received = f"SELECT count(*) FROM pg_stat_replication WHERE application_name = 'pg_receivewal' AND write_lsn >= '{end}'"
-        b.until(f"the log of {name}: receiving it", lambda: ask(pg(name), received) != "0", 60)
+        there = f"SELECT count(*) FROM pg_stat_replication WHERE application_name = 'pg_receivewal' AND write_lsn >= '{end}'"
+        b.until(f"the log of {name}: receiving it", lambda: ask(pg(name), there) != "0", 60)
         # Links: a file that gets its last name meanwhile is not missed.
         fresh(server.folder + "/ship")
         for file in os.listdir(server.log):
@@ -160,7 +171,10 @@ def ship():
         if not free:
             print("a restore is going on")
             return
-        jb.run(["systemctl", "--no-block", "start", RECEIVER])
+    jb.run(["systemctl", "--no-block", "start", RECEIVER])
+    for server in map(Server, PARTS):
+        b.until(f"the log of {server.name}: receiving it", lambda server=server: received(server), 90)
+    with turn("log"):
         os.umask(0o077)
         os.makedirs(b.ROOT, exist_ok=True)
         try:

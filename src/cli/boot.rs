@@ -5,10 +5,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
+use url::Url;
 
 use super::{BAD_INPUT, Source, Verbosity, load_profile};
-use crate::encode::{self, Format};
+use crate::deliver::{self, provider};
+use crate::encode::{self, Encoded, Format};
 use crate::lab::check::CHECKS;
 use crate::lab::engine::Engine;
 use crate::lab::engine::container::Container;
@@ -67,6 +70,15 @@ pub struct Boot {
     /// The lab's description, as `scripts/lab up` writes it.
     #[arg(long, value_name = "FILE", env = "JULIA_BOOTSTRAP_LAB")]
     lab: Option<PathBuf>,
+    /// Boot what this provider's machine would be handed (see `providers`).
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(provider::ALL.map(|provider| provider.id)))]
+    provider: Option<String>,
+    /// Boot a stub that fetches the rest from here; somebody serves `--bundle-file` there.
+    #[arg(long, value_name = "URL", requires = "bundle_file")]
+    bundle_url: Option<Url>,
+    /// Where that rest is written to.
+    #[arg(long, value_name = "FILE", requires = "bundle_url")]
+    bundle_file: Option<PathBuf>,
     /// Cut the power this many times, each time on a fresh machine at a random moment of its first boot; data that was
     /// not synced is lost. Each boot after a cut must get ready.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -97,6 +109,24 @@ impl Kind {
 }
 
 impl Boot {
+    /// What the machine's cloud-init reads.
+    fn encoded(&self, plan: &plan::Plan) -> Result<Encoded> {
+        let provider = self.provider.as_deref().and_then(provider::named);
+        let format = provider.map_or(Format::Packed, |provider| provider.format.0);
+        let mut encoded = if let (Some(url), Some(file)) = (&self.bundle_url, &self.bundle_file) {
+            let (stub, rest) = encode::remote(plan, url, format.frame())?;
+            deliver::file(file, &rest, 0o600)?;
+            stub
+        } else {
+            format.encode(plan)?
+        };
+        if let Some(provider) = provider {
+            // Its limit is for `render`: what a lab adds is not the profile's.
+            encoded.user_data = provider.handed_over(&provider.sent(&encoded.user_data))?;
+        }
+        Ok(encoded)
+    }
+
     /// Runs the command.
     pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
         let quiet = verbosity == Verbosity::Quiet;
@@ -113,12 +143,12 @@ impl Boot {
         source.sets.extend(sets.iter().map(overrides::Override::set));
         let Some(profile) = load_profile(&source.input(), verbosity) else { return Ok(ExitCode::from(BAD_INPUT)) };
         let plan = plan::plan(&profile)?;
-        let encoded = Format::Packed.encode(&plan)?;
+        let encoded = self.encoded(&plan)?;
         if !quiet {
             tell_differences(&sets, plain.as_ref(), &plan);
         }
         let seed = Seed {
-            user_data: encoded.user_data.clone().into_bytes(),
+            user_data: encoded.user_data.clone(),
             meta_data: encode::meta_data(&plan, &encoded.sha256),
             network_config: None,
         };

@@ -30,7 +30,7 @@ impl Iso {
         deliver::iso(
             &self.output,
             &[
-                ("user-data", encoded.user_data.as_bytes()),
+                ("user-data", &encoded.user_data[..]),
                 ("meta-data", meta_data.as_bytes()),
                 ("network-config", encode::NETWORK_CONFIG.as_bytes()),
             ],

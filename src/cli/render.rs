@@ -1,16 +1,19 @@
 //! `render`: user-data on standard output, or a bundle in a folder.
 
 use super::{BAD_INPUT, Source, Verbosity, load_plan};
-use crate::encode::{self, Format};
-use crate::{deliver, plan::Plan};
+use crate::deliver::provider::{self, Provider};
+use crate::encode::{self, Encoded, Format};
+use crate::{deliver, load, plan::Plan};
 use anyhow::Result;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use url::Url;
 
 /// Print the user-data of a profile.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  julia-bootstrap render minimal -o user-data\n  julia-bootstrap render my.yaml --format bundle -o out/\n  julia-bootstrap render my.yaml --set host.hostname=web1 --size")]
+#[command(after_help = "Examples:\n  julia-bootstrap render minimal -o user-data\n  julia-bootstrap render my.yaml --provider hetzner -o user-data\n  julia-bootstrap render my.yaml --format bundle -o out/\n  julia-bootstrap render my.yaml --set host.hostname=web1 --size")]
 pub struct Render {
     #[command(flatten)]
     source: Source,
@@ -20,6 +23,12 @@ pub struct Render {
     /// How the machine is written down.
     #[arg(long, value_enum, default_value_t = Shape::Packed)]
     format: Shape,
+    /// Choose the format for this provider, and refuse what it does not take (see `providers`).
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["format", "size"], value_parser = PossibleValuesParser::new(provider::ALL.map(|provider| provider.id)))]
+    provider: Option<String>,
+    /// Write a stub that fetches the rest from here, byte for byte what `bundle` writes.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["format", "size"], value_parser = address)]
+    bundle_url: Option<Url>,
     /// Print bytes per section, before and after packing, instead of the user-data.
     #[arg(long)]
     size: bool,
@@ -33,8 +42,39 @@ enum Shape {
     Lzma,
     /// The same machine, readable.
     CloudConfig,
+    /// A POSIX shell script, for who runs scripts and reads no cloud-config.
+    Sh,
+    /// `packed`, compressed by gzip: not text any more.
+    Gzip,
+    /// That in base64, one line.
+    Base64,
     /// A folder with every file, the seed and a manifest.
     Bundle,
+}
+
+impl Shape {
+    fn format(self) -> Format {
+        match self {
+            Shape::Packed | Shape::Bundle => Format::Packed,
+            Shape::Lzma => Format::Lzma,
+            Shape::CloudConfig => Format::CloudConfig,
+            Shape::Sh => Format::Sh,
+            Shape::Gzip => Format::Gzip,
+            Shape::Base64 => Format::Base64,
+        }
+    }
+}
+
+/// A URL that a machine can fetch from.
+fn address(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{error}: write it as `https://files.example.com/my.bundle`"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.as_str().contains(['\'', '\\', '{', '}']) {
+        return Err("a machine fetches by http and https alone, from a URL without quotes and braces".to_owned());
+    }
+    if url.password().is_some() || !url.username().is_empty() {
+        return Err("python3 does not log in with what stands before an `@`: write a URL that needs no login".to_owned());
+    }
+    Ok(url)
 }
 
 impl Render {
@@ -48,12 +88,12 @@ impl Render {
             Ok((_, plan)) => plan,
             Err(code) => return Ok(code),
         };
-        let format = match self.format {
-            Shape::CloudConfig => Format::CloudConfig,
-            Shape::Lzma => Format::Lzma,
-            Shape::Packed | Shape::Bundle => Format::Packed,
+        let provider = self.provider.as_deref().and_then(provider::named);
+        let format = provider.map_or(self.format.format(), |provider| provider.format.0);
+        let encoded = match &self.bundle_url {
+            Some(url) => encode::remote(&plan, url, format.frame())?.0,
+            None => format.encode(&plan)?,
         };
-        let encoded = format.encode(&plan)?;
         if self.size {
             let table = size(&plan, &encoded.user_data)?;
             match &self.output {
@@ -62,26 +102,63 @@ impl Render {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        match (&self.output, self.format) {
-            (Some(path), Shape::Bundle) => {
-                let meta_data = encode::meta_data(&plan, &encoded.sha256);
-                deliver::folder(path, &encode::bundle(&plan, &encoded.user_data, &meta_data)?)?;
-            }
-            (Some(path), _) => deliver::file(path, encoded.user_data.as_bytes(), 0o600)?,
-            (None, _) => deliver::stdout(encoded.user_data.as_bytes())?,
+        if let Some(provider) = provider
+            && provider.excess(encoded.user_data.len()).is_some()
+        {
+            self.too_large(provider, &plan, encoded.user_data.len())?;
+            return Ok(ExitCode::from(BAD_INPUT));
         }
+        self.deliver(&plan, &encoded)?;
         let bytes = encoded.user_data.len();
         if verbosity > Verbosity::Normal {
             crate::tell!("{bytes} bytes, bundle {}", encoded.sha256);
         }
-        if verbosity > Verbosity::Quiet && self.format == Shape::Packed && bytes > encode::BUDGET_BYTES {
+        if verbosity > Verbosity::Quiet && provider.is_none() && format == Format::Packed && bytes > encode::BUDGET_BYTES {
             crate::tell!("note: {bytes} bytes are more than the {} that the strictest providers take; `--size` tells what they are", encode::BUDGET_BYTES);
         }
         Ok(ExitCode::SUCCESS)
     }
+
+    fn deliver(&self, plan: &Plan, encoded: &Encoded) -> Result<()> {
+        match (&self.output, self.format) {
+            (Some(path), Shape::Bundle) => {
+                let meta_data = encode::meta_data(plan, &encoded.sha256);
+                deliver::folder(path, &encode::bundle(plan, &encoded.user_data, &meta_data)?)
+            }
+            (Some(path), _) => deliver::file(path, &encoded.user_data, 0o600),
+            (None, _) => deliver::stdout(&encoded.user_data),
+        }
+    }
+
+    /// Says what takes the room, and what would become of it without the parts that a profile can leave out.
+    fn too_large(&self, provider: &Provider, plan: &Plan, bytes: usize) -> Result<()> {
+        let limit = provider.limit.unwrap_or_default();
+        crate::tell!("error: {} takes {limit} bytes, and the user-data has {bytes} ({} too many)", provider.title, bytes - limit);
+        for row in encode::sizes(plan)? {
+            crate::tell!("  {:<14}{:>8} bytes", row.section, row.packed);
+        }
+        for sets in SMALLER {
+            let mut source = self.source.clone();
+            source.sets.extend(sets.iter().map(|set| (*set).to_owned()));
+            let profile = load::load(&source.input(), &|name| std::env::var(name).ok(), &mut crate::report::Report::default());
+            let Some(smaller) = profile.map(|profile| crate::plan::plan(&profile)).transpose()? else { continue };
+            let size = provider.format.0.encode(&smaller)?.user_data.len();
+            if size < bytes {
+                let words = sets.iter().map(|set| format!("--set {set}")).collect::<Vec<_>>().join(" ");
+                let fits = if size <= limit { ", which fits" } else { "" };
+                crate::tell!("  with `{words}`: {size} bytes{fits}");
+            }
+        }
+        crate::tell!("  with `--bundle-url URL`: a stub of a kilobyte and a half, which fetches the rest");
+        Ok(())
+    }
 }
 
-fn size(plan: &Plan, user_data: &str) -> Result<String> {
+/// What a profile can leave out, in the order of what it costs to do without.
+const SMALLER: [&[&str]; 4] =
+    [&["monitoring=lite"], &["monitoring=none"], &["monitoring=none", "backup=null"], &["monitoring=none", "backup=null", "language=en", "runbook=null"]];
+
+fn size(plan: &Plan, user_data: &[u8]) -> Result<String> {
     let mut text = format!("{:<14}{:>6}{:>10}{:>10}{:>10}\n", "section", "files", "bytes", "stripped", "packed");
     let mut sum = (0, 0, 0);
     for row in encode::sizes(plan)? {

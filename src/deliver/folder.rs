@@ -28,7 +28,7 @@ fn is_ours(folder: &Path) -> bool {
 
 /// Writes `files` (relative path, mode, text) as the folder `path`. A bundle that stands there is replaced;
 /// any other folder with something in it is refused.
-pub fn folder(path: &Path, files: &[(String, u32, String)]) -> Result<()> {
+pub fn folder(path: &Path, files: &[(String, u32, Vec<u8>)]) -> Result<()> {
     let doing = || format!("writing {}", path.display());
     let occupied = path.exists() && fs::read_dir(path).with_context(doing)?.next().is_some();
     if occupied && !is_ours(path) {
@@ -43,7 +43,7 @@ pub fn folder(path: &Path, files: &[(String, u32, String)]) -> Result<()> {
     fs::create_dir_all(parent).with_context(doing)?;
     let new = tempfile::TempDir::new_in(parent).with_context(doing)?;
     fs::set_permissions(new.path(), fs::Permissions::from_mode(0o755)).with_context(doing)?;
-    for (name, mode, text) in files {
+    for (name, mode, bytes) in files {
         let relative = Path::new(name);
         if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
             bail!("the path {name} leads out of the bundle");
@@ -53,7 +53,7 @@ pub fn folder(path: &Path, files: &[(String, u32, String)]) -> Result<()> {
             fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).with_context(doing)?;
         }
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(*mode).open(&target).with_context(doing)?;
-        file.write_all(text.as_bytes()).with_context(doing)?;
+        file.write_all(bytes).with_context(doing)?;
         file.set_permissions(fs::Permissions::from_mode(*mode)).with_context(doing)?;
     }
     if !path.exists() {

@@ -19,10 +19,10 @@ pub struct Manifest {
     pub packed_sha256: String,
 }
 
-/// The files of a bundle: relative path, permission bits, text. Files of the machine stand below `root/`.
-pub fn bundle(plan: &Plan, user_data: &str, meta_data: &str) -> anyhow::Result<Vec<(String, u32, String)>> {
-    let mut out: Vec<(String, u32, String)> =
-        plan.files.iter().map(|file| (format!("root{}", file.path), file.mode, file.content.clone())).collect();
+/// The files of a bundle: relative path, permission bits, bytes. Files of the machine stand below `root/`.
+pub fn bundle(plan: &Plan, user_data: &[u8], meta_data: &str) -> anyhow::Result<Vec<(String, u32, Vec<u8>)>> {
+    let mut out: Vec<(String, u32, Vec<u8>)> =
+        plan.files.iter().map(|file| (format!("root{}", file.path), file.mode, file.content.clone().into_bytes())).collect();
     let rows: Vec<_> = plan
         .files
         .iter()
@@ -36,8 +36,8 @@ pub fn bundle(plan: &Plan, user_data: &str, meta_data: &str) -> anyhow::Result<V
         .collect();
     // User-data may hold secrets: only the owner reads it.
     out.push(("user-data".into(), 0o600, user_data.to_owned()));
-    out.push(("meta-data".into(), 0o644, meta_data.to_owned()));
-    out.push(("network-config".into(), 0o644, super::NETWORK_CONFIG.to_owned()));
-    out.push(("manifest.json".into(), 0o644, format!("{}\n", serde_json::to_string_pretty(&rows)?)));
+    out.push(("meta-data".into(), 0o644, meta_data.into()));
+    out.push(("network-config".into(), 0o644, super::NETWORK_CONFIG.into()));
+    out.push(("manifest.json".into(), 0o644, format!("{}\n", serde_json::to_string_pretty(&rows)?).into_bytes()));
     Ok(out)
 }

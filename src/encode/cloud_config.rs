@@ -15,7 +15,7 @@ pub fn encode(plan: &Plan) -> Result<Encoded> {
     let files: Vec<_> = plan.files.iter().map(entry).collect();
     let context = json!({"name": plan.name, "sha256": sha256, "manifest": manifest, "files": files});
     let user_data = template::render("user-data/readable.yaml.j2", context)?;
-    Ok(Encoded { user_data, sha256 })
+    Ok(Encoded { user_data: user_data.into_bytes(), sha256 })
 }
 
 fn entry(file: &File) -> serde_json::Value {

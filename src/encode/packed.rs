@@ -1,4 +1,5 @@
-//! `packed` and `lzma`: one ASCII cloud-config whose `bootcmd` unpacks, verifies and starts the bundle.
+//! `packed`, `lzma` and `sh`: one ASCII text with a program that unpacks, verifies and starts the bundle; and the stub that fetches
+//! a bundle which lies elsewhere.
 
 use super::{Encoded, digits, lzma, mixing, sha256, strip, text};
 use crate::plan::{File, Plan};
@@ -57,8 +58,17 @@ fn kind(path: &str, content: &str) -> u8 {
     }
 }
 
+/// What carries the program to the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// A cloud-config, whose `bootcmd` runs at every boot.
+    CloudConfig,
+    /// A shell script, which leaves a unit behind that does.
+    Script,
+}
+
 /// Encodes `plan` as small as can be. Python takes its time over it: seconds for a whole stack.
-pub fn encode(plan: &Plan) -> Result<Encoded> {
+pub fn encode(plan: &Plan, frame: Frame) -> Result<Encoded> {
     let payload = payload(&plan.files)?;
     let sides = json!({
         "contexts": mixing::numbered(), "places": mixing::PLACES, "weight": mixing::first_weight(),
@@ -66,7 +76,7 @@ pub fn encode(plan: &Plan) -> Result<Encoded> {
     });
     let code = lzma::compress((program("user-data/mixing.py.j2", sides)? + &program("user-data/run.py.j2", json!({}))?).as_bytes())?;
     let code = program("user-data/code.py.j2", json!({"code": text::number(&code), "size": code.len()}))?;
-    frame(&payload, &digits::encode(payload.as_bytes()), &code)
+    framed(frame, &payload, &digits::encode(payload.as_bytes()), &code)
 }
 
 /// Encodes `plan` in a form that is unpacked at once, and a third larger.
@@ -74,7 +84,24 @@ pub fn encode_lzma(plan: &Plan) -> Result<Encoded> {
     let payload = payload(&plan.files)?;
     let data = lzma::compress(payload.as_bytes())?;
     let code = program("user-data/lzma.py.j2", json!({"size": data.len()}))? + &program("user-data/run.py.j2", json!({}))?;
-    frame(&payload, &text::number(&data), &code)
+    framed(Frame::CloudConfig, &payload, &text::number(&data), &code)
+}
+
+/// The stub that fetches what `url` will hold, and what must lie there, byte for byte.
+pub fn remote(plan: &Plan, url: &url::Url, frame: Frame) -> Result<(Encoded, Vec<u8>)> {
+    let payload = payload(&plan.files)?;
+    let data = lzma::compress(payload.as_bytes())?;
+    let identity = sha256(payload.as_bytes());
+    // A URL is ASCII, without quotes and backslashes.
+    let context = json!({"sha256": identity, "sum": sha256(&data), "size": data.len(), "url": url.as_str()});
+    let program = program("user-data/fetch.py.j2", context)?;
+    // The script's unit tries until the bundle is there, whether the network was up or not.
+    let mut stub = carried(Frame::Script, &program)?;
+    if frame == Frame::CloudConfig {
+        let context = json!({"script": stub.lines().collect::<Vec<_>>()});
+        stub = compact(&template::render("user-data/fetch.yaml.j2", context)?);
+    }
+    Ok((Encoded { user_data: stub.into_bytes(), sha256: identity }, data))
 }
 
 /// A piece of Python as it travels.
@@ -82,15 +109,24 @@ fn program(name: &str, context: serde_json::Value) -> Result<String> {
     Ok(strip::python(&template::render(name, context)?))
 }
 
-fn frame(payload: &str, digits: &str, code: &str) -> Result<Encoded> {
+fn framed(frame: Frame, payload: &str, digits: &str, code: &str) -> Result<Encoded> {
     let sha256 = sha256(payload.as_bytes());
     // ASCII all of it.
     let lines: Vec<_> = digits.as_bytes().chunks(LINE).map(String::from_utf8_lossy).collect();
     let avoided: Vec<_> = text::AVOIDED.iter().map(u8::to_string).collect();
-    let context = json!({
-        "sha256": sha256, "payload": lines, "code": code.lines().collect::<Vec<_>>(), "avoided": avoided.join(","), "end": END,
-    });
-    Ok(Encoded { user_data: compact(&template::render("user-data/packed.yaml.j2", context)?), sha256 })
+    let context = json!({"sha256": sha256, "payload": lines, "code": code.lines().collect::<Vec<_>>(), "avoided": avoided.join(",")});
+    let program = template::render("user-data/unpack.py.j2", context)?;
+    Ok(Encoded { user_data: carried(frame, &program)?.into_bytes(), sha256 })
+}
+
+/// The program in what carries it.
+fn carried(frame: Frame, program: &str) -> Result<String> {
+    let template = match frame {
+        Frame::CloudConfig => "user-data/packed.yaml.j2",
+        Frame::Script => "user-data/script.sh.j2",
+    };
+    let context = json!({"program": program.lines().collect::<Vec<_>>(), "end": END});
+    Ok(compact(&template::render(template, context)?))
 }
 
 /// Leaves out the comments of the frame; the first line is one that decides everything.

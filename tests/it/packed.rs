@@ -2,7 +2,7 @@
 
 use crate::support::Test;
 use julia_bootstrap::distribution::Distribution;
-use julia_bootstrap::encode::Format;
+use julia_bootstrap::encode::{self, Encoded, Format};
 use julia_bootstrap::plan::{self, File, Plan};
 use std::fs;
 use std::io::Write;
@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-const FORMS: [Format; 2] = [Format::Packed, Format::Lzma];
+const FORMS: [Format; 3] = [Format::Packed, Format::Lzma, Format::Sh];
 
 /// A plan of nothing but these files, below `root`.
 fn plan_of(root: &Path, files: &[(&str, u32, &str)]) -> Plan {
@@ -35,8 +35,9 @@ fn plan_of(root: &Path, files: &[(&str, u32, &str)]) -> Plan {
 
 /// Runs what cloud-init would run, with the mark below `root`; the end, where the stages would start, only says so.
 fn unpack(user_data: &str, root: &Path) -> Output {
-    let program = user_data.split_once("<<'{'\n").expect("a program").1.strip_suffix("  {\n").expect("its end");
-    let program: String = program.lines().map(|line| format!("{}\n", line.strip_prefix("  ").expect("a block"))).collect();
+    // In a cloud-config all of it is indented.
+    let plain: String = user_data.lines().map(|line| format!("{}\n", line.strip_prefix("  ").unwrap_or(line))).collect();
+    let program = plain.split_once("<<'{'\n").expect("a program").1.split_once("\n{\n").expect("its end").0.to_owned() + "\n";
     let own = |text: &str, from: &str, to: &str| {
         assert_eq!(text.matches(from).count(), 1, "{from}");
         text.replace(from, to)
@@ -52,6 +53,11 @@ fn unpack(user_data: &str, root: &Path) -> Output {
         .expect("python3");
     python.stdin.take().expect("a pipe").write_all(program.as_bytes()).expect("writing");
     python.wait_with_output().expect("python3")
+}
+
+/// Its user-data, which is text.
+fn written(encoded: &Encoded) -> String {
+    String::from_utf8(encoded.user_data.clone()).expect("text")
 }
 
 fn started(output: &Output) {
@@ -81,8 +87,8 @@ fn every_byte_of_every_file_comes_back() {
         for form in FORMS {
             let root = tempfile::tempdir().expect("a folder");
             let encoded = form.encode(&plan_of(root.path(), files)).expect("encoding");
-            assert!(encoded.user_data.is_ascii() && encoded.user_data.lines().all(|line| line.len() < 4096));
-            started(&unpack(&encoded.user_data, root.path()));
+            assert!(encoded.user_data.is_ascii() && encoded.user_data.split(|byte| *byte == b'\n').all(|line| line.len() < 4096));
+            started(&unpack(&written(&encoded), root.path()));
             for (path, mode, content) in files {
                 let path = root.path().join(path);
                 assert!(fs::read(&path).expect("the file") == content.as_bytes(), "{path:?} by {form:?}");
@@ -99,13 +105,14 @@ fn a_damaged_payload_writes_nothing() {
         let root = tempfile::tempdir().expect("a folder");
         let content = "what is said here is said once, or twice\n".repeat(40);
         let encoded = form.encode(&plan_of(root.path(), &[("file", 0o644, &content)])).expect("encoding");
-        let lines: Vec<_> = encoded.user_data.lines().collect();
+        let user_data = written(&encoded);
+        let lines: Vec<_> = user_data.lines().collect();
         let place = lines.iter().position(|line| line.contains("b'''")).expect("the payload") + 1;
         let line = lines[place];
         // One digit exchanged, and the last ones missing.
         let swapped = if line.as_bytes()[60] == b'x' { "y" } else { "x" };
         for damaged in [format!("{}{swapped}{}", &line[..60], &line[61..]), line[..line.len() - 20].to_owned()] {
-            let output = unpack(&encoded.user_data.replacen(line, &damaged, 1), root.path());
+            let output = unpack(&user_data.replacen(line, &damaged, 1), root.path());
             assert!(!output.status.success());
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(form == Format::Lzma || said.contains("the payload is damaged"), "{said}");
@@ -119,7 +126,7 @@ fn what_is_there_is_not_unpacked_again() {
     let root = tempfile::tempdir().expect("a folder");
     let unpack_with = |content: &str| {
         let encoded = Format::Packed.encode(&plan_of(root.path(), &[("file", 0o644, content)])).expect("encoding");
-        started(&unpack(&encoded.user_data, root.path()));
+        started(&unpack(&written(&encoded), root.path()));
         fs::read_to_string(root.path().join("file")).expect("the file")
     };
     assert_eq!(unpack_with("first"), "first");
@@ -129,7 +136,7 @@ fn what_is_there_is_not_unpacked_again() {
 }
 
 #[test]
-fn both_forms_of_a_machine_are_the_same_machine() {
+fn all_forms_of_a_machine_are_the_same_machine() {
     let profile = Test::new("").load().profile.expect("a profile");
     let mut plan = plan::plan(&profile).expect("a plan");
     let roots: Vec<_> = FORMS.iter().map(|_| tempfile::tempdir().expect("a folder")).collect();
@@ -139,10 +146,77 @@ fn both_forms_of_a_machine_are_the_same_machine() {
         for (file, path) in plan.files.iter_mut().zip(&paths) {
             file.path = format!("{}{path}", root.path().display());
         }
-        started(&unpack(&form.encode(&plan).expect("encoding").user_data, root.path()));
+        started(&unpack(&written(&form.encode(&plan).expect("encoding")), root.path()));
         let read = |path: &String| fs::read_to_string(format!("{}{path}", root.path().display())).expect("the file");
         found.push(paths.iter().map(read).collect::<Vec<_>>());
     }
-    assert!(found[0].len() > 30 && found[0] == found[1]);
+    assert!(found[0].len() > 30 && found.iter().all(|one| *one == found[0]));
     assert!(found[0].iter().any(|text| text.starts_with("#!/usr/bin/python3\nimport")));
+}
+
+#[test]
+fn wrapped_forms_are_the_packed_one_to_python() {
+    let plan = plan::plan(&Test::new("").load().profile.expect("a profile")).expect("a plan");
+    let packed = Format::Packed.encode(&plan).expect("encoding");
+    for (form, program) in [
+        (Format::Gzip, "import gzip,sys;sys.stdout.buffer.write(gzip.decompress(sys.stdin.buffer.read()))"),
+        (Format::Base64, "import base64,gzip,sys;sys.stdout.buffer.write(gzip.decompress(base64.b64decode(sys.stdin.buffer.read(),validate=True)))"),
+    ] {
+        let encoded = form.encode(&plan).expect("encoding");
+        assert_eq!(encoded.sha256, packed.sha256);
+        assert!(encoded.user_data.len() < packed.user_data.len() * 21 / 19, "{form:?}");
+        assert_eq!(form.encode(&plan).expect("encoding").user_data, encoded.user_data);
+        let mut python = Command::new("python3").args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3");
+        python.stdin.take().expect("a pipe").write_all(&encoded.user_data).expect("writing");
+        assert!(python.wait_with_output().expect("python3").stdout == packed.user_data, "{form:?}");
+    }
+}
+
+/// Runs a script by dash behind lines of another, with everything below `root` and a `systemctl` that notes what it is asked.
+fn dash(script: &str, root: &Path) -> Output {
+    let bin = root.join("bin");
+    fs::create_dir_all(&bin).expect("a folder");
+    fs::create_dir_all(root.join("etc/systemd/system")).expect("a folder");
+    fs::write(bin.join("systemctl"), format!("#!/bin/sh\necho \"$*\" >>{}/asked\n", root.display())).expect("writing");
+    fs::set_permissions(bin.join("systemctl"), fs::Permissions::from_mode(0o755)).expect("permissions");
+    let script = script.replace("/var/lib/julia-bootstrap", &format!("{}/var", root.display())).replace("/etc/systemd", &format!("{}/etc/systemd", root.display()));
+    fs::write(root.join("script"), format!("#!/bin/sh\nFOREIGN=1\ntrue || exit 1\n{script}")).expect("writing");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").expect("PATH"));
+    Command::new("dash").arg(root.join("script")).env("PATH", path).output().expect("dash")
+}
+
+#[test]
+fn a_script_leaves_a_unit_behind_before_anything_else() {
+    let root = tempfile::tempdir().expect("a folder");
+    let encoded = Format::Sh.encode(&plan_of(root.path(), &[("file", 0o644, "x")])).expect("encoding");
+    let output = dash(&written(&encoded), root.path());
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let program = fs::read_to_string(root.path().join("var/unpack.py")).expect("the program");
+    assert!(program.starts_with("import lzma,os\n") && program.ends_with("['start'])\n"));
+    let unit = fs::read_to_string(root.path().join("etc/systemd/system/julia-bootstrap-unpack.service")).expect("the unit");
+    assert!(unit.contains("/var/unpack.py\n") && unit.contains("Restart=on-failure"));
+    let asked = fs::read_to_string(root.path().join("asked")).expect("what systemctl was asked");
+    assert_eq!(asked, "daemon-reload\n-q enable julia-bootstrap-unpack.service\n--no-block start julia-bootstrap-unpack.service\n");
+    // Nothing is unpacked by the script itself.
+    assert!(!root.path().join("file").exists());
+}
+
+#[test]
+fn a_stub_runs_no_byte_that_was_not_rendered() {
+    let root = tempfile::tempdir().expect("a folder");
+    let mut server = mockito::Server::new();
+    let url = url::Url::parse(&format!("{}/my.bundle", server.url())).expect("a URL");
+    let (stub, bundle) = encode::remote(&plan_of(root.path(), &[("file", 0o644, "x")]), &url, encode::Frame::CloudConfig).expect("encoding");
+    assert!(stub.user_data.len() < 2500, "{}", stub.user_data.len());
+    let mut longer = bundle.clone();
+    longer.push(0);
+    let mut flipped = bundle.clone();
+    flipped[20] ^= 1;
+    for (body, status, good) in [(&bundle[..bundle.len() - 1], 200, false), (&longer, 200, false), (&flipped, 200, false), (&bundle, 404, false), (&bundle, 200, true)] {
+        let mock = server.mock("GET", "/my.bundle").with_status(status).with_body(body).create();
+        let output = unpack(&written(&stub), root.path());
+        mock.assert();
+        assert_eq!(output.status.success(), good, "{output:?}");
+        assert_eq!(root.path().join("file").exists(), good);
+    }
 }

@@ -41,6 +41,45 @@ fn a_packed_user_data_has_nothing_that_a_template_or_shell_would_take_for_its_ow
 }
 
 #[test]
+fn what_a_provider_does_not_take_is_refused_with_what_would_fit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("user-data");
+    let told = predicate::str::contains("error: Hetzner Cloud takes 32768 bytes, and the user-data has ")
+        .and(predicate::str::is_match("\n  stages +[0-9]+ bytes\n").expect("a pattern"))
+        .and(predicate::str::is_match("with `--set monitoring=none`: [0-9]+ bytes, which fits\n").expect("a pattern"))
+        .and(predicate::str::contains("with `--bundle-url URL`"));
+    tool().args(["-q", "render", "julia", "--provider", "hetzner", "-o"]).arg(&out).assert().code(2).stdout("").stderr(told);
+    assert!(!out.exists());
+    tool().args(["render", "minimal", "--provider", "nowhere"]).assert().code(2).stdout("").stderr(predicate::str::contains("hetzner"));
+    let listed = tool().args(["providers", "--json"]).output().expect("running the binary").stdout;
+    let listed: Vec<serde_json::Value> = serde_json::from_slice(&listed).expect("JSON");
+    assert_eq!(listed.len(), 10);
+    for provider in listed {
+        let (id, format) = (provider["id"].as_str().expect("a name"), provider["format"].as_str().expect("a format"));
+        assert_eq!(render(&["minimal", "--provider", id]), render(&["minimal", "--format", format]), "{id}");
+        // A stub is a script where scripts are all that is run.
+        let stub = render(&["julia", "--provider", id, "--bundle-url", "https://files.example.com/x"]);
+        assert!(stub.starts_with(if format == "sh" { b"#!/bin/sh\n" } else { b"#cloud-config\n" }) && stub.len() < 2500, "{id}");
+    }
+    for bad in ["ftp://files.example.com/x", "https://me:geheim@files.example.com/x", "x", "https://files.example.com/'"] {
+        tool().args(["render", "minimal", "--bundle-url", bad]).assert().code(2).stdout("");
+    }
+}
+
+#[test]
+fn a_bundle_to_upload_is_the_same_each_time_and_says_what_it_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str| {
+        let path = folder.path().join(name);
+        tool().env("T", "geheimnis").args(["bundle", "minimal", "--set", "secrets.T={env: T}", "-o"]).arg(&path).assert().success()
+            .stderr(predicate::str::contains("it holds 1 secret"));
+        fs::read(path).expect("the bundle")
+    };
+    assert_eq!(write("a"), write("b"));
+    assert_eq!(fs::metadata(folder.path().join("a")).expect("the bundle").permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn errors_end_with_2_and_write_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("user-data");

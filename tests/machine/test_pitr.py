@@ -133,6 +133,11 @@ class Pitr(test_offsite.Offsite):
         for names in ((one + "2", one + "4"), (one + "3", one + "4"), (one + "2",), ()):
             self.assertIn("not complete", self.refused(self.p.whole, self.logs(*names), begin))
 
+    def test_a_log_of_what_was_before_a_restore_is_not_taken_for_this_ones(self):
+        server = types.SimpleNamespace(name="db", folder=str(self.folder), known=lambda: {"generation": "7-1", "shipped": "0/1"})
+        self.p.pg, self.p.ask = lambda name: [], lambda *_: "7-2"
+        self.assertIn("not received yet", self.refused(self.p.take, server))
+
     def test_moments(self):
         self.assertIsNone(self.p.parse("latest"))
         self.assertEqual(self.p.parse("2026-01-31T14:05:00Z"), self.p.parse("2026-01-31 15:05+01:00"))

@@ -1,0 +1,21 @@
+//! Contabo.
+
+use super::{Decoded, FormatName, Provider, Transport};
+use crate::encode::Format;
+
+/// The row.
+pub const PROVIDER: Provider = Provider {
+    id: "contabo",
+    title: "Contabo",
+    limit: Some(16_384),
+    limit_source: "not published: the strictest of the others is assumed",
+    format: FormatName(Format::Packed),
+    transport: Transport::Raw,
+    decoded: Decoded::Nothing,
+    preamble: "",
+    sizes: ["V92", "V94"],
+    regions: "EU, US-central, SIN",
+    images: ["Debian 13", "Ubuntu 24.04"],
+    quirks: &["its API wants OAuth2 and an `x-request-id` for each request", "its images allow passwords in `50-cloud-init.conf`, which the machine overrules"],
+    unverified: &["the limit", "what its machines decode", "plans and images: its API names images by UUID"],
+};
