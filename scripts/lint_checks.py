@@ -113,6 +113,13 @@ def shell_scripts(case, root):
     return shellcheck(root, case.programs("sh"), "--shell=sh")
 
 
+def script_form(case, root):
+    """User-data that is a script, which dash must read too."""
+    path = "/root/user-data.sh"
+    root.write(path, case.script)
+    return shellcheck(root, [path], "--shell=sh") + tool(root, "dash", "-n", path)
+
+
 def python_programs(case, root):
     """The machine's Python programs."""
     return compiles(root, case.programs("python3"))
@@ -316,7 +323,7 @@ PLAIN = [
     ("user-data", user_data), ("manifest", manifest), ("write_files by PyYAML", readable_form), ("JSON", json_files),
 ]
 IN_ROOT = [
-    ("shellcheck", shell_scripts), ("python", python_programs), ("systemd-analyze verify", units), ("nginx -t", nginx),
+    ("shellcheck", shell_scripts), ("user-data as a script", script_form), ("python", python_programs), ("systemd-analyze verify", units), ("nginx -t", nginx),
     ("sshd -t, -T", sshd), ("visudo -c", sudoers), ("nft -c", firewall), ("docker compose config", compose),
     ("dockerd --validate", daemon), ("fail2ban-client -t", fail2ban), ("apt configuration", apt), ("ufw --dry-run", ufw),
     ("time zone", zone_and_locale),

@@ -7,6 +7,7 @@ mod docs;
 mod iso;
 mod providers;
 mod render;
+mod server;
 mod sign;
 
 use crate::budget;
@@ -44,6 +45,9 @@ enum Command {
     Boot(boot::Boot),
     Bundle(bundle::Bundle),
     Providers(providers::Providers),
+    Launch(server::Launch),
+    List(server::List),
+    Destroy(server::Destroy),
     Sign(sign::Sign),
     #[command(hide = true)]
     Docs(docs::Docs),
@@ -160,6 +164,9 @@ pub fn main() -> ExitCode {
         Command::Boot(command) => command.run(verbosity),
         Command::Bundle(command) => command.run(verbosity),
         Command::Providers(command) => command.run(),
+        Command::Launch(command) => command.run(verbosity),
+        Command::List(command) => command.run(),
+        Command::Destroy(command) => command.run(verbosity),
         Command::Sign(command) => command.run(verbosity),
         Command::Docs(command) => command.run(),
     };

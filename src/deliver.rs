@@ -2,6 +2,7 @@
 
 mod folder;
 mod iso;
+pub mod cloud;
 pub mod provider;
 
 pub use folder::folder;

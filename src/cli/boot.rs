@@ -217,7 +217,7 @@ fn checks(text: &str) -> Result<String, String> {
     Err(format!("no check is called so; the first are {}", CHECKS[..5].iter().map(|check| check.id).collect::<Vec<_>>().join(", ")))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len()));
     let factor = match unit {
         "" | "s" => 1,

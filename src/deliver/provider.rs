@@ -2,14 +2,14 @@
 
 mod azure;
 mod contabo;
-mod digitalocean;
+pub mod digitalocean;
 mod ec2;
 mod gcp;
-mod hetzner;
+pub mod hetzner;
 mod lightsail;
 mod nocloud;
 mod openstack;
-mod vultr;
+pub mod vultr;
 
 use crate::encode::Format;
 use anyhow::{Context, Result, bail};

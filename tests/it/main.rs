@@ -3,6 +3,7 @@
 mod backup;
 mod budget;
 mod check;
+mod cloud;
 mod deploy;
 mod dotenv;
 mod packed;

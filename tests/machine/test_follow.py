@@ -5,6 +5,7 @@ real ones are in `make test-deploy`.
 """
 import argparse
 import contextlib
+import fcntl
 import importlib.util
 import json
 import pathlib
@@ -207,6 +208,18 @@ class Follow(Folder):
                     self.assertEqual(self.text(UNIT + "backup.timer"), "[Timer]\n")
                     self.follow()
                     self.assertEqual(self.text("/opt/x/compose.yaml"), "new\n")
+
+    def test_the_end_of_another_look_takes_nothing_back(self):
+        self.put("/var/lib/julia-bootstrap/follow-before.json", json.dumps({"files": {f"{self.folder}/opt/x/compose.yaml": [0o644, "old\n"]}}))
+        self.put("/opt/x/compose.yaml", "new\n")
+        self.put("/run/julia-bootstrap/operation.lock", "")
+        words = [sys.executable, self.folder / self.code[-1].lstrip("/"), "now"]
+        with (self.folder / "run/julia-bootstrap/operation.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            subprocess.run(words, check=True)
+            self.assertEqual(self.text("/opt/x/compose.yaml"), "new\n")
+        subprocess.run(words, check=True)
+        self.assertEqual(self.text("/opt/x/compose.yaml"), "old\n")
 
     def test_a_place_that_is_away_is_no_news(self):
         self.assertIn("cannot be read", self.follow("--poll", code=1))

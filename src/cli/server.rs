@@ -1,0 +1,311 @@
+//! `launch`, `list` and `destroy`: servers at a provider.
+
+use super::{BAD_INPUT, Source, Verbosity, load_plan};
+use crate::deliver::cloud::{self, Api, Client, Made, Order, Server};
+use crate::lab::interrupt;
+use crate::plan::edge;
+use crate::profile::model::Profile;
+use crate::{deliver, encode};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use std::io::{BufRead, IsTerminal};
+use std::net::{IpAddr, SocketAddr};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How long a server may take until it has an address.
+const ADDRESS: Duration = Duration::from_secs(300);
+/// Before the first repetition of what failed; then twice that.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Which account.
+#[derive(Args)]
+pub struct Account {
+    /// The provider; its usual variable holds the token.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(cloud::ALL.map(|api| api.provider().id)))]
+    provider: String,
+    /// Another address of its API, for tests.
+    #[arg(long, value_name = "URL", hide = true)]
+    api: Option<String>,
+}
+
+impl Account {
+    fn api(&self) -> Result<&'static dyn Api> {
+        cloud::named(&self.provider).context("there is no such provider")
+    }
+
+    fn client(&self) -> Result<Client<'static>> {
+        let api = self.api()?;
+        let token = api.variables().iter().find_map(|variable| std::env::var(variable).ok()).filter(|token| !token.trim().is_empty());
+        let Some(token) = token else {
+            bail!("there is no token for {}: make one in its console, and set {}", api.provider().title, api.variables()[0])
+        };
+        // Tests need not wait.
+        let pause = if self.api.is_some() { Duration::from_millis(10) } else { PAUSE };
+        Client::new(api, self.api.as_deref(), token.trim().to_owned(), pause)
+    }
+}
+
+/// Create a server at a provider, which then builds itself.
+///
+/// A server of that name that is there already is left as it is, so it is safe to run this again.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  HCLOUD_TOKEN=… julia-bootstrap launch my.yaml --provider hetzner --wait\n  julia-bootstrap launch my.yaml --provider digitalocean --region fra1 --dry-run\n\nExit codes: 0 it is there (with --wait: and answers), 1 it is not, 2 the profile has errors or does not fit.")]
+pub struct Launch {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    account: Account,
+    /// Where, as the provider writes it.
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+    /// The plan, as the provider writes it; without it, that of the profile's `host.size`.
+    #[arg(long, value_name = "PLAN")]
+    size: Option<String>,
+    /// The image, as the provider writes it; without it, the profile's distribution.
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// Name of the server; without it, the profile's host name.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Print the request, and send nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Wait until the machine answers by HTTPS.
+    #[arg(long)]
+    wait: bool,
+    /// How long.
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = super::boot::duration)]
+    timeout: Duration,
+    /// Port at which the machine is waited for, for tests.
+    #[arg(long, default_value_t = 443, hide = true)]
+    wait_port: u16,
+}
+
+impl Launch {
+    /// Runs the command.
+    pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
+        let (profile, plan) = match load_plan(&self.source, verbosity)? {
+            Ok(both) => both,
+            Err(code) => return Ok(code),
+        };
+        let api = self.account.api()?;
+        let provider = api.provider();
+        let encoded = provider.format.0.encode(&plan)?;
+        if let Some(excess) = provider.excess(encoded.user_data.len()) {
+            let bytes = encoded.user_data.len();
+            crate::tell!("error: {} takes no {bytes} bytes of user-data ({excess} too many): `julia-bootstrap render --provider {}` says what would fit", provider.title, provider.id);
+            return Ok(ExitCode::from(BAD_INPUT));
+        }
+        let Some(image) = self.image.as_deref().or_else(|| api.image(profile.distribution)) else {
+            bail!("{} has no image of {} that is known here: name one with --image", provider.title, profile.distribution.facts().title);
+        };
+        let sent = String::from_utf8(provider.sent(&encoded.user_data)).context("user-data for an API is text")?;
+        let order = Order {
+            name: self.name.as_deref().unwrap_or(&profile.host.hostname),
+            region: self.region.as_deref().unwrap_or_else(|| provider.regions.split(", ").next().unwrap_or_default()),
+            size: self.size.as_deref().unwrap_or(provider.sizes[usize::from(profile.host.size.memory_mib > 4096)]),
+            image,
+            user_data: &sent,
+        };
+        if self.dry_run {
+            deliver::stdout(shown(api, &order, &encoded)?.as_bytes())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        self.launch(&profile, &order, verbosity)
+    }
+
+    fn launch(&self, profile: &Profile, order: &Order<'_>, verbosity: Verbosity) -> Result<ExitCode> {
+        let client = self.account.client()?;
+        let (title, id, name) = (client.title(), client.api.provider().id, order.name);
+        let say = |text: String| {
+            if verbosity > Verbosity::Quiet {
+                crate::tell!("{text}");
+            }
+        };
+        say(format!("creating {name} at {title} ({}, {}, {}); should this be interrupted, `julia-bootstrap list --provider {id}` shows what is there", order.region, order.size, order.image));
+        let server = match cloud::make(&client, order)? {
+            Made::New(server) => server,
+            Made::There(server) => {
+                say(format!("{name} is there already ({}), and is left as it is", server.id));
+                server
+            }
+        };
+        let address = address(&client, server, name)?;
+        deliver::stdout(format!("{address}\n").as_bytes())?;
+        let hosts = edge::hosts(profile);
+        for host in &hosts {
+            say(format!("DNS: {host} A {address}"));
+        }
+        if !self.wait {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let Some(host) = hosts.first() else { bail!("the profile has no domain, so nothing will answer by HTTPS: leave --wait out") };
+        let address: IpAddr = address.parse().with_context(|| format!("{address} is no address"))?;
+        wait(host, SocketAddr::new(address, self.wait_port), self.timeout, verbosity)
+    }
+}
+
+/// The request as it would be sent, without what is secret in it.
+fn shown(api: &dyn Api, order: &Order<'_>, encoded: &encode::Encoded) -> Result<String> {
+    let mut call = api.create(order)?;
+    if let Some(body) = call.body.as_mut() {
+        let bytes = order.user_data.len();
+        body["user_data"] = json!(format!("[{bytes} bytes, as `render --provider {}` prints them; bundle {}]", api.provider().id, encoded.sha256));
+    }
+    let body = serde_json::to_string_pretty(&call.body).context("writing JSON")?;
+    Ok(format!("POST {}{}\nAuthorization: Bearer [redacted]\nContent-Type: application/json\n\n{body}\n", api.base(), call.path))
+}
+
+/// The server's address, as soon as it has one.
+fn address(client: &Client<'_>, mut server: Server, name: &str) -> Result<String> {
+    let end = Instant::now() + ADDRESS;
+    loop {
+        if let Some(address) = server.address {
+            return Ok(address);
+        }
+        if Instant::now() > end {
+            bail!("{name} ({}) was made, and has no address yet: `julia-bootstrap list --provider {}` shows it", server.id, client.api.provider().id);
+        }
+        std::thread::sleep(Duration::from_secs(2));
+        server = cloud::find(client, name)?.with_context(|| format!("{name} was made, and is gone"))?;
+    }
+}
+
+/// Waits until the machine's own page gives way to what it serves.
+fn wait(host: &str, target: SocketAddr, limit: Duration, verbosity: Verbosity) -> Result<ExitCode> {
+    interrupt::install();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // Until the name leads there, its certificate is the machine's own.
+    let http = reqwest::blocking::Client::builder()
+        .resolve(host, target)
+        .no_proxy()
+        .tls_danger_accept_invalid_certs(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(15))
+        .build()
+        .context("setting up HTTPS")?;
+    let bar = if verbosity > Verbosity::Quiet && std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(120));
+    let (began, mut last) = (Instant::now(), String::new());
+    while began.elapsed() < limit {
+        let said = match http.get(format!("https://{host}:{}/", target.port())).send() {
+            Ok(answer) if answer.status() == reqwest::StatusCode::SERVICE_UNAVAILABLE => {
+                answer.text().ok().and_then(|page| steps(&page)).unwrap_or_else(|| "building itself".to_owned())
+            }
+            Ok(answer) => {
+                bar.finish_and_clear();
+                if verbosity > Verbosity::Quiet {
+                    crate::tell!("[{:>4.0} s] https://{host}/ answers: {}", began.elapsed().as_secs_f64(), answer.status());
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+            Err(_) => "nobody answers yet".to_owned(),
+        };
+        if said != last && verbosity > Verbosity::Quiet {
+            let line = format!("[{:>4.0} s] {said}", began.elapsed().as_secs_f64());
+            if bar.is_hidden() { crate::tell!("{line}") } else { bar.println(line) }
+        }
+        bar.set_message(said.clone());
+        last = said;
+        let end = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < end {
+            if interrupt::asked() {
+                bar.finish_and_clear();
+                bail!("interrupted: the server stays, and goes on building itself");
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    bar.finish_and_clear();
+    bail!("https://{host}/ did not answer within {} s ({last}): the provider's console shows what the machine says", limit.as_secs())
+}
+
+/// How far the machine says that it is.
+fn steps(page: &str) -> Option<String> {
+    let (before, _) = page.split_once(" steps done")?;
+    let line = before.rsplit(['>', '\n']).next()?;
+    line.chars().all(|character| character.is_ascii_digit() || " of".contains(character)).then(|| format!("{line} steps done"))
+}
+
+/// List the servers that `launch` made at a provider.
+#[derive(Args)]
+pub struct List {
+    #[command(flatten)]
+    account: Account,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl List {
+    /// Runs the command.
+    pub fn run(self) -> Result<ExitCode> {
+        let client = self.account.client()?;
+        let servers: Vec<_> = cloud::servers(&client)?.into_iter().filter(|server| server.ours).collect();
+        let text = if self.json {
+            let rows: Vec<Value> = servers.iter().map(|server| json!({"id": server.id, "name": server.name, "address": server.address, "state": server.state})).collect();
+            serde_json::to_string_pretty(&rows).context("writing JSON")? + "\n"
+        } else {
+            servers.iter().map(|server| format!("{:<24}{:<18}{:<12}{}\n", server.name, server.address.as_deref().unwrap_or("-"), server.state, server.id)).collect()
+        };
+        deliver::stdout(text.as_bytes())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Destroy a server that `launch` made, with all that is on it.
+#[derive(Args)]
+pub struct Destroy {
+    /// Its name.
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    account: Account,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+impl Destroy {
+    /// Runs the command.
+    pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
+        let client = self.account.client()?;
+        let name = &self.name;
+        let Some(server) = cloud::find(&client, name)? else { bail!("{} has no server called {name}", client.title()) };
+        if !server.ours {
+            bail!("{name} ({}) was not made by this tool: destroy it at {}, if that is meant", server.id, client.title());
+        }
+        if !self.yes {
+            crate::tell!("{name} ({}, {}) and everything on it will be gone. Type its name to go on:", server.id, server.address.as_deref().unwrap_or("no address"));
+            let mut line = String::new();
+            std::io::stdin().lock().read_line(&mut line).context("reading the name")?;
+            if line.trim() != *name {
+                bail!("that is not its name: nothing was destroyed");
+            }
+        }
+        client.send(&client.api.destroy(&server.id))?;
+        if verbosity > Verbosity::Quiet {
+            crate::tell!("{name} ({}) is destroyed", server.id);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::steps;
+
+    #[test]
+    fn the_page_says_how_far_it_is() {
+        assert_eq!(steps("<label>3 of 12 steps done<progress").as_deref(), Some("3 of 12 steps done"));
+        assert_eq!(steps("<p>Back in a moment"), None);
+        assert_eq!(steps("<script>x steps done"), None);
+    }
+}

@@ -1,0 +1,175 @@
+//! The one who asks: what may be asked again is asked again, and every end is a sentence.
+
+use super::{Api, Call, Method};
+use anyhow::{Context, Result};
+use reqwest::StatusCode;
+use reqwest::blocking::{RequestBuilder, Response};
+use reqwest::header::RETRY_AFTER;
+use serde_json::Value;
+use std::time::Duration;
+
+/// How often what is safe to repeat is tried.
+const TRIES: u32 = 5;
+/// Longest wait that a provider may ask for, in seconds.
+const PATIENCE: u64 = 120;
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Talks to one API.
+pub struct Client<'a> {
+    /// Which.
+    pub api: &'a dyn Api,
+    base: String,
+    token: String,
+    http: reqwest::blocking::Client,
+    pause: Duration,
+}
+
+/// It may have been done, or not.
+#[derive(Debug)]
+struct Unclear(String);
+
+impl std::fmt::Display for Unclear {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unclear {}
+
+/// Whether what was asked may have been done all the same.
+pub fn is_unclear(error: &anyhow::Error) -> bool {
+    error.is::<Unclear>()
+}
+
+enum Outcome {
+    Done(Value),
+    Again(Duration, anyhow::Error),
+    Failed(anyhow::Error),
+}
+
+impl<'a> Client<'a> {
+    /// For `api` at its own address, or at another one for tests; `pause` is waited before the first repetition, and doubles.
+    pub fn new(api: &'a dyn Api, base: Option<&str>, token: String, pause: Duration) -> Result<Self> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::blocking::Client::builder()
+            .timeout(LIMIT)
+            .user_agent(concat!("julia-bootstrap/", env!("CARGO_PKG_VERSION")))
+            // A token goes nowhere but where it belongs.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .context("setting up HTTP")?;
+        Ok(Self { api, base: base.unwrap_or(api.base()).trim_end_matches('/').to_owned(), token, http, pause })
+    }
+
+    /// The provider, as people call it.
+    pub fn title(&self) -> &'static str {
+        self.api.provider().title
+    }
+
+    /// Where a call goes.
+    pub fn url(&self, call: &Call) -> String {
+        format!("{}{}", self.base, call.path)
+    }
+
+    /// Sends a call; `null` where the answer is empty.
+    pub fn send(&self, call: &Call) -> Result<Value> {
+        let mut pause = self.pause;
+        for attempt in 1.. {
+            match self.once(call) {
+                Outcome::Done(value) => return Ok(value),
+                Outcome::Failed(error) => return Err(error),
+                Outcome::Again(_, error) if attempt == TRIES => return Err(error.context(format!("{TRIES} times"))),
+                Outcome::Again(wait, _) => std::thread::sleep(wait.max(pause)),
+            }
+            pause *= 2;
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    fn once(&self, call: &Call) -> Outcome {
+        let url = self.url(call);
+        let request = match call.method {
+            Method::Get => self.http.get(url),
+            Method::Post => self.http.post(url),
+            Method::Delete => self.http.delete(url),
+        };
+        let request = request.bearer_auth(&self.token);
+        let request = call.body.iter().fold(request, RequestBuilder::json);
+        match request.send() {
+            Ok(response) => self.judge(call, response),
+            // Nobody heard it.
+            Err(error) if error.is_connect() => {
+                Outcome::Again(Duration::ZERO, anyhow::anyhow!("{} cannot be reached: {}", self.title(), cause(&error)))
+            }
+            Err(error) => {
+                let what = if error.is_timeout() { format!("did not answer within {} s", LIMIT.as_secs()) } else { format!("broke off: {}", cause(&error)) };
+                self.unclear(call, format!("{} {what}", self.title()))
+            }
+        }
+    }
+
+    /// What is safe to repeat is repeated.
+    fn unclear(&self, call: &Call, said: String) -> Outcome {
+        match call.method {
+            Method::Post => Outcome::Failed(Unclear(said).into()),
+            Method::Get | Method::Delete => Outcome::Again(Duration::ZERO, Unclear(said).into()),
+        }
+    }
+
+    fn judge(&self, call: &Call, response: Response) -> Outcome {
+        let status = response.status();
+        let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
+        let bytes = match response.bytes() {
+            Ok(bytes) => bytes,
+            Err(error) => return self.unclear(call, format!("the answer of {} was cut off: {}", self.title(), cause(&error))),
+        };
+        let json = serde_json::from_slice::<Value>(&bytes).ok();
+        if status.is_success() {
+            return match json {
+                Some(value) => Outcome::Done(value),
+                None if bytes.is_empty() => Outcome::Done(Value::Null),
+                None => self.unclear(call, format!("{} answered with something that is no JSON", self.title())),
+            };
+        }
+        let said = json.as_ref().and_then(message).map(|text| format!(" ({text})")).unwrap_or_default();
+        let title = self.title();
+        let variable = self.api.variables()[0];
+        let sentence = match status {
+            StatusCode::UNAUTHORIZED => format!("{title} does not know the token in {variable}{said}: make a new one in its console"),
+            StatusCode::FORBIDDEN => format!("the token in {variable} may not do this{said}: it must be allowed to write, or the account is locked"),
+            // It is gone, which is what was wanted.
+            StatusCode::NOT_FOUND if call.method == Method::Delete => return Outcome::Done(Value::Null),
+            StatusCode::NOT_FOUND => format!("{title} knows nothing at {}{said}", call.path),
+            StatusCode::CONFLICT => format!("{title} is busy with it, or has one of that name{said}"),
+            StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
+                format!("{title} does not take the order{said}: look at --region, --size, --image and --name")
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                let wait = wait.unwrap_or_default();
+                let error = anyhow::anyhow!("{title} was asked too often{said}: wait, and try again");
+                // It was not looked at, so it may be asked again, whatever it is.
+                return if wait > PATIENCE { Outcome::Failed(error) } else { Outcome::Again(Duration::from_secs(wait), error) };
+            }
+            _ if status.is_server_error() => return self.unclear(call, format!("{title} has trouble of its own: {status}{said}")),
+            _ => format!("{title} answered {status}{said}"),
+        };
+        Outcome::Failed(anyhow::anyhow!(sentence))
+    }
+}
+
+/// What a provider says of an error, wherever it says it, in one short line.
+fn message(json: &Value) -> Option<String> {
+    let error = &json["error"];
+    let found = [&error["message"], error, &json["message"], &json["error_description"]].into_iter().find_map(Value::as_str)?;
+    let line: String = found.chars().map(|character| if character.is_control() { ' ' } else { character }).take(300).collect();
+    Some(line.trim().trim_end_matches('.').to_owned())
+}
+
+/// The deepest cause: those above it only say that there was an error.
+fn cause(error: &reqwest::Error) -> String {
+    let mut deepest: &dyn std::error::Error = error;
+    while let Some(next) = deepest.source() {
+        deepest = next;
+    }
+    deepest.to_string()
+}
