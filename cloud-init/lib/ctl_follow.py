@@ -202,7 +202,7 @@ def groups(before, new):
     # What a bundle brought that is not well is still there on the way back.
     wait = [] if before["back"] else ["--wait", "--wait-timeout", str(PLAN["wait_seconds"])]
     ctl_deploy.compose("up", "-d", "--no-recreate", *wait)
-    hashes = dict(line.split() for line in ctl_deploy.compose("config", "--hash", "*").splitlines() if line.count(" ") == 1)
+    hashes = before["back"] and dict(line.split() for line in ctl_deploy.compose("config", "--hash", "*").splitlines() if line.count(" ") == 1)
     now = specs(machine)
     for name in mine:
         if backward(machine, name, before, hashes) if before["back"] else forward(machine, name, before, new, now):

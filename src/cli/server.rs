@@ -3,15 +3,15 @@
 use super::{BAD_INPUT, Source, Verbosity, load_plan};
 use crate::deliver::cloud::{self, Api, Client, Made, Order, Server};
 use crate::lab::interrupt;
+use crate::lab::view::View;
 use crate::plan::edge;
 use crate::profile::model::Profile;
 use crate::{deliver, encode};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use std::io::{BufRead, IsTerminal};
+use std::io::BufRead;
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -188,11 +188,7 @@ fn wait(host: &str, target: SocketAddr, limit: Duration, verbosity: Verbosity) -
         .timeout(Duration::from_secs(15))
         .build()
         .context("setting up HTTPS")?;
-    let bar = if verbosity > Verbosity::Quiet && std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4} {msg}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(120));
+    let view = View::new(verbosity == Verbosity::Quiet);
     let (began, mut last) = (Instant::now(), String::new());
     while began.elapsed() < limit {
         let said = match http.get(format!("https://{host}:{}/", target.port())).send() {
@@ -200,30 +196,24 @@ fn wait(host: &str, target: SocketAddr, limit: Duration, verbosity: Verbosity) -
                 answer.text().ok().and_then(|page| steps(&page)).unwrap_or_else(|| "building itself".to_owned())
             }
             Ok(answer) => {
-                bar.finish_and_clear();
-                if verbosity > Verbosity::Quiet {
-                    crate::tell!("[{:>4.0} s] https://{host}/ answers: {}", began.elapsed().as_secs_f64(), answer.status());
-                }
+                view.say(&format!("https://{host}/ answers: {}", answer.status()));
                 return Ok(ExitCode::SUCCESS);
             }
             Err(_) => "nobody answers yet".to_owned(),
         };
-        if said != last && verbosity > Verbosity::Quiet {
-            let line = format!("[{:>4.0} s] {said}", began.elapsed().as_secs_f64());
-            if bar.is_hidden() { crate::tell!("{line}") } else { bar.println(line) }
+        if said != last {
+            view.say(&said);
         }
-        bar.set_message(said.clone());
+        view.now(&said);
         last = said;
         let end = Instant::now() + Duration::from_secs(3);
         while Instant::now() < end {
             if interrupt::asked() {
-                bar.finish_and_clear();
                 bail!("interrupted: the server stays, and goes on building itself");
             }
             std::thread::sleep(Duration::from_millis(100));
         }
     }
-    bar.finish_and_clear();
     bail!("https://{host}/ did not answer within {} s ({last}): the provider's console shows what the machine says", limit.as_secs())
 }
 
