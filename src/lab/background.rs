@@ -16,8 +16,22 @@ const LIKELY: [u16; 22] = [
 ];
 /// How long a port may take; its host is next door.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// Ports of the rotation in one round.
-const SLICE: usize = 400;
+
+/// How hard the scanner knocks.
+struct Pace {
+    /// Ports of the rotation in one round, beside the likely ones.
+    slice: usize,
+    /// Between two rounds.
+    pause: Duration,
+}
+
+impl Pace {
+    /// For a machine that runs at the host's own speed.
+    const NATIVE: Pace = Pace { slice: 400, pause: Duration::from_millis(500) };
+    /// For one whose processor is emulated: there each packet takes about half a millisecond of it, and the native
+    /// pace, 1,300 packets a second, left the first boot next to nothing.
+    const EMULATED: Pace = Pace { slice: 20, pause: Duration::from_secs(2) };
+}
 
 /// What the scanner saw.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +51,7 @@ pub struct Sightings {
 pub struct Watch {
     stop: Arc<AtomicBool>,
     handed_over: Arc<AtomicBool>,
+    emulated: Arc<AtomicBool>,
     seen: Arc<Mutex<Sightings>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -46,17 +61,24 @@ impl Watch {
     pub fn start(origin: Origin, addresses: Vec<IpAddr>, more: &[u16]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let handed_over = Arc::new(AtomicBool::new(true));
+        let emulated = Arc::new(AtomicBool::new(false));
         let seen = Arc::new(Mutex::new(Sightings::default()));
         let every: BTreeSet<u16> = LIKELY.iter().chain(more).copied().collect();
-        let (flag, phase, log) = (Arc::clone(&stop), Arc::clone(&handed_over), Arc::clone(&seen));
-        let thread = std::thread::spawn(move || watch(&origin, &addresses, &every, (&flag, &phase), &log));
-        Watch { stop, handed_over, seen, thread: Some(thread) }
+        let flags = [&stop, &handed_over, &emulated].map(Arc::clone);
+        let log = Arc::clone(&seen);
+        let thread = std::thread::spawn(move || watch(&origin, &addresses, &every, flags.each_ref(), &log));
+        Watch { stop, handed_over, emulated, seen, thread: Some(thread) }
     }
 
     /// Says whether the machine has its user-data by now: not between a fresh disk's first start and the first word of
     /// its stages.
     pub fn handed_over(&self, by_now: bool) {
         self.handed_over.store(by_now, Ordering::Relaxed);
+    }
+
+    /// Says whether the machine's processor is emulated; the scanner then spares it.
+    pub fn emulated(&self, is: bool) {
+        self.emulated.store(is, Ordering::Relaxed);
     }
 
     /// What was seen so far.
@@ -78,15 +100,16 @@ fn watch(
     origin: &Origin,
     addresses: &[IpAddr],
     every: &BTreeSet<u16>,
-    (stop, handed_over): (&AtomicBool, &AtomicBool),
+    [stop, handed_over, emulated]: [&Arc<AtomicBool>; 3],
     log: &Mutex<Sightings>,
 ) {
     let began = Instant::now();
     let mut next: usize = 0;
     while !stop.load(Ordering::Relaxed) {
-        let rotation = (next..next + SLICE).map(|port| (port % 65535 + 1) as u16);
+        let pace = if emulated.load(Ordering::Relaxed) { Pace::EMULATED } else { Pace::NATIVE };
+        let rotation = (next..next + pace.slice).map(|port| (port % 65535 + 1) as u16);
         let ports: Vec<u16> = every.iter().copied().chain(rotation.filter(|port| !every.contains(port))).collect();
-        next = (next + SLICE) % 65535;
+        next = (next + pace.slice) % 65535;
         for address in addresses {
             let judged = handed_over.load(Ordering::Relaxed);
             let Ok(found) = scan::scan(origin, *address, &ports, None, PATIENCE) else {
@@ -104,7 +127,7 @@ fn watch(
             seen.tried += ports.len() as u64;
             seen.rounds += 1;
         }
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(pace.pause);
     }
 }
 

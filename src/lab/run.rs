@@ -216,6 +216,9 @@ impl Run<'_> {
         let mut follower = Follower::at_end(self.engine.console());
         let began = Instant::now();
         self.engine.start()?;
+        if let Some(watch) = watch {
+            watch.emulated(self.engine.accel() == "tcg");
+        }
         let mut tracker = Tracker::default();
         let mut boot = Boot::default();
         let mut failed: Option<Instant> = None;
