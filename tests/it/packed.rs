@@ -33,17 +33,28 @@ fn plan_of(root: &Path, files: &[(&str, u32, &str)]) -> Plan {
     }
 }
 
+/// The program in user-data.
+fn program_of(user_data: &str) -> String {
+    // In a cloud-config all of it is indented.
+    let indent = if user_data.starts_with("#cloud-config") { "  " } else { "" };
+    let plain: String = user_data.lines().map(|line| format!("{}\n", line.strip_prefix(indent).unwrap_or(line))).collect();
+    plain.split_once("<<'{'\n").expect("a program").1.split_once("\n{\n").expect("its end").0.to_owned() + "\n"
+}
+
 /// Runs what cloud-init would run, with the mark below `root`; the end, where the stages would start, only says so.
 fn unpack(user_data: &str, root: &Path) -> Output {
-    // In a cloud-config all of it is indented.
-    let plain: String = user_data.lines().map(|line| format!("{}\n", line.strip_prefix("  ").unwrap_or(line))).collect();
-    let program = plain.split_once("<<'{'\n").expect("a program").1.split_once("\n{\n").expect("its end").0.to_owned() + "\n";
+    let program = program_of(user_data);
     let own = |text: &str, from: &str, to: &str| {
         assert_eq!(text.matches(from).count(), 1, "{from}");
         text.replace(from, to)
     };
     let program = own(&program, "'/var/lib/julia-bootstrap/bundle'", &format!("'{}/mark'", root.display()));
     let program = own(&program, "os.execv('/usr/local/lib/julia-bootstrap/start',['start'])", "print('started')");
+    python(&program)
+}
+
+/// What Python makes of a program.
+fn python(program: &str) -> Output {
     let mut python = Command::new("python3")
         .args(["-W", "error", "-"])
         .stdin(Stdio::piped())
@@ -121,6 +132,26 @@ fn a_damaged_payload_writes_nothing() {
     }
 }
 
+/// Python compiles a program before it runs it: of all that is left when the end is missing, it must take nothing.
+#[test]
+fn what_lost_its_end_is_no_program() {
+    let root = tempfile::tempdir().expect("a folder");
+    let plan = plan_of(root.path(), &[("file", 0o644, &"so it goes\n".repeat(30))]);
+    let url = url::Url::parse("https://files.example.com/t.bundle").expect("a URL");
+    let stub = encode::remote(&plan, &url, encode::Frame::Script).expect("a stub").0;
+    let forms = FORMS.map(|form| form.encode(&plan).expect("encoding"));
+    for encoded in forms.iter().chain([&stub]) {
+        let program = program_of(&written(encoded));
+        let program = program.trim_end();
+        let from = program.find("try:").expect("its beginning") + 4;
+        let check = format!(
+            "p={program:?}\nfor n in range({from},len(p)):\n try:compile(p[:n],'p','exec')\n except SyntaxError:continue\n raise SystemExit(repr(p[:n][-60:]))\ncompile(p,'p','exec')\n"
+        );
+        let output = python(&check);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 #[test]
 fn what_is_there_is_not_unpacked_again() {
     let root = tempfile::tempdir().expect("a folder");
@@ -192,7 +223,7 @@ fn a_script_leaves_a_unit_behind_before_anything_else() {
     let output = dash(&written(&encoded), root.path());
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let program = fs::read_to_string(root.path().join("var/unpack.py")).expect("the program");
-    assert!(program.starts_with("import lzma,os\n") && program.ends_with("['start'])\n"));
+    assert!(program.starts_with("import lzma,os\n") && program.ends_with("['start'])]\n"));
     let unit = fs::read_to_string(root.path().join("etc/systemd/system/julia-bootstrap-unpack.service")).expect("the unit");
     assert!(unit.contains("/var/unpack.py\n") && unit.contains("Restart=on-failure"));
     let asked = fs::read_to_string(root.path().join("asked")).expect("what systemctl was asked");
