@@ -4,9 +4,11 @@ mod boot;
 mod bundle;
 mod check;
 mod docs;
+mod explain;
 mod iso;
 mod providers;
 mod render;
+mod seal;
 mod server;
 mod sign;
 
@@ -15,6 +17,7 @@ use crate::load::{self, Input, PathOrName};
 use crate::plan::Plan;
 use crate::profile::model::Profile;
 use crate::report::Report;
+use crate::resolve::Ask;
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -44,6 +47,8 @@ enum Command {
     Iso(iso::Iso),
     Boot(boot::Boot),
     Bundle(bundle::Bundle),
+    Seal(seal::Seal),
+    Explain(explain::Explain),
     Providers(providers::Providers),
     Launch(server::Launch),
     List(server::List),
@@ -89,6 +94,7 @@ impl Source {
             overlays: self.overlays.clone(),
             sets: self.sets.clone(),
             env_file: self.env_file.clone(),
+            ask: Ask::Embedded,
         }
     }
 }
@@ -123,8 +129,7 @@ fn decisions(profile: &Profile, plan: &Plan, verbosity: Verbosity) {
     crate::tell!("packages: {}", plan.packages.join(", "));
     crate::tell!("open ports: {}", list(&mut plan.ports.iter().map(|rule| format!("{}/{}", rule.port, rule.protocol.name()))));
     for secret in &plan.secrets {
-        let from = if secret.embedded { "embedded in user-data" } else { "made on the machine" };
-        crate::tell!("secret {}: {from}, ends in {}", secret.name, secret.path);
+        crate::tell!("secret {}: {}; ends in {}", secret.name, secret.way, secret.path);
     }
     crate::tell!("files: {}", plan.files.len());
     for line in budget::words::lines(&budget::budget(profile)) {
@@ -163,6 +168,8 @@ pub fn main() -> ExitCode {
         Command::Iso(command) => command.run(verbosity),
         Command::Boot(command) => command.run(verbosity),
         Command::Bundle(command) => command.run(verbosity),
+        Command::Seal(command) => command.run(verbosity),
+        Command::Explain(command) => command.run(verbosity),
         Command::Providers(command) => command.run(),
         Command::Launch(command) => command.run(verbosity),
         Command::List(command) => command.run(),

@@ -18,11 +18,12 @@ pub use wrap::{base64, gzip};
 
 use crate::plan::Plan;
 use anyhow::Result;
+use clap::ValueEnum;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 /// How a plan is written down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// One ASCII `#cloud-config` with everything compressed in it, as small as can be.

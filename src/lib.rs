@@ -15,6 +15,7 @@ pub mod deliver;
 pub mod distribution;
 pub mod dotenv;
 pub mod encode;
+pub mod interpolation;
 pub mod lab;
 pub mod load;
 pub mod plan;

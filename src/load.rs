@@ -6,6 +6,7 @@ use crate::profile::written::Written;
 use crate::profile::{embedded, embedded_names};
 use crate::report::{Report, SourceId, Span};
 use crate::yaml::{self, Node};
+use crate::resolve::{Ask, Origin};
 use crate::{dotenv, resolve, validate};
 use std::collections::HashMap;
 use std::io::Read;
@@ -39,6 +40,8 @@ pub struct Input {
     pub sets: Vec<String>,
     /// `NAME=value` lines that `env` secrets are looked up in before the environment.
     pub env_file: Option<PathBuf>,
+    /// Whose secrets' values are wanted.
+    pub ask: Ask,
 }
 
 /// Loads a profile. `None` when the report has errors; warnings and notes may be in it either way.
@@ -62,7 +65,7 @@ fn load_unsorted(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &m
     let variables = input.env_file.as_deref().map(|path| read_env_file(path, report)).unwrap_or_default();
     let lookup = |name: &str| variables.get(name).cloned().or_else(|| env(name));
     let written = Written::read(&root, &mut Reader { report })?;
-    let resolved = resolve::resolve(&written, &root, &lookup, report);
+    let resolved = resolve::resolve(&written, &root, Origin { env: &lookup, ask: input.ask }, report);
     validate::validate(&resolved, &root, report);
     Some(resolved.profile)
 }

@@ -3,8 +3,10 @@
 pub mod edge;
 mod machine;
 mod files;
+mod secrets;
 mod stages;
 
+pub use secrets::{needs, to_seal};
 pub use stages::Stage;
 
 use crate::distribution::Distribution;
@@ -58,6 +60,8 @@ pub struct SecretEnd {
     pub path: String,
     /// Whether the value travels in the user-data.
     pub embedded: bool,
+    /// Where it comes from, and who can read it on the way.
+    pub way: &'static str,
 }
 
 impl Plan {
@@ -81,6 +85,12 @@ pub fn plan(profile: &Profile) -> Result<Plan> {
                 SecretPlace::Credential(file) => format!("/opt/{}/credentials/{file}", profile.name),
             },
             embedded: matches!(secret.value, SecretValue::Given(_)),
+            way: match secret.value {
+                SecretValue::Generate { .. } => "made on the machine, and nowhere else",
+                SecretValue::Given(_) => "embedded in the user-data: whoever reads it, at the provider or by the metadata service, reads this",
+                SecretValue::Sealed(_) => "fetched encrypted: the user-data opens it for as long as its URL answers",
+                SecretValue::Later => "brought later: what needs it waits for `bootstrapctl secrets set`",
+            },
         })
         .collect();
     Ok(Plan {

@@ -12,6 +12,7 @@ mod service;
 
 pub use colours::COLOURS;
 pub use ports::{Published, published};
+pub use secrets::{Ask, Origin};
 pub use service::Extended;
 
 use crate::distribution::Distribution;
@@ -44,7 +45,7 @@ pub struct Resolved {
 }
 
 /// Fills in every default, also where findings stand, so that later checks find the rest.
-pub fn resolve(written: &Written, root: &Node, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Resolved {
+pub fn resolve(written: &Written, root: &Node, origin: Origin<'_>, report: &mut Report) -> Resolved {
     let mut compose = compose::document(written, root, report);
     let elsewhere = compose.as_ref().map(|document| backup::elsewhere(document, &written.external, report)).unwrap_or_default();
     if let Some(document) = &mut compose {
@@ -53,7 +54,8 @@ pub fn resolve(written: &Written, root: &Node, env: &dyn Fn(&str) -> Option<Stri
     let (monitoring, builtin) = monitoring::add(&mut compose, written, report).unzip();
     let services = compose.as_ref().map(|document| service::read(document, report)).unwrap_or_default();
     let backup = backup::resolve(written, compose.as_ref(), &services, elsewhere, report);
-    let mut secrets = secrets::resolve(&written.secrets, env, report);
+    let mut secrets = secrets::resolve(&written.secrets, origin, report);
+    let sealed = secrets::sealed(&secrets, &written.secrets, written.sealed.as_ref(), origin.ask, report);
     if monitoring.is_some() {
         monitoring::add_secrets(&mut secrets);
     }
@@ -145,6 +147,7 @@ pub fn resolve(written: &Written, root: &Node, env: &dyn Fn(&str) -> Option<Stri
         variables: variables(written),
         tls,
         secrets,
+        sealed,
         stack,
         name,
     };

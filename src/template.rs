@@ -39,6 +39,7 @@ embed![
     "lib/ctl_stack.py",
     "lib/follow_back.py",
     "lib/jb.py",
+    "lib/late.py",
     "lib/lib.sh",
     "lib/offsite.py",
     "lib/pitr.py",

@@ -42,10 +42,17 @@ def docker(*args, fine=False):
     return None
 
 
+def resting():
+    # Options for Compose: what is not to run, for it waits for a secret, or because a newer machine speaks for it.
+    old = os.path.exists(jb.VAR + "/backup/superseded")
+    names = sorted({*jb.waiting(), *(jb.PLAN["backup"]["single"] if old else [])})
+    both = [y for x in names for y in ([x + "-blue", x + "-green"] if x in jb.COLOURS else [x])]
+    return [y for x in both for y in ("--scale", x + "=0")]
+
+
 def compose(*args, over=OVERRIDE):
-    if args[0] == "up" and os.path.exists(jb.VAR + "/backup/superseded"):
-        # A newer machine speaks for these.
-        args += tuple(x for name in jb.PLAN["backup"]["single"] for x in ("--scale", name + "=0"))
+    if args[0] == "up":
+        args += (*resting(),)
     return docker("compose", "-f", BASE, "-f", over, *args)
 
 
@@ -88,7 +95,7 @@ class Machine:
     hurry = False
 
     def __init__(self):
-        self.state = {"current": {}, "green": [], "pending": None, "releases": [], **json.loads(jb.read(STATE, "{}"))}
+        self.state = {"current": {}, "green": [], "bare": [], "pending": None, "releases": [], **json.loads(jb.read(STATE, "{}"))}
         p = subprocess.run(["docker", "compose", "-f", BASE, "config", "--format", "json"], stdout=-1, stderr=-1, text=True, check=False)
         if p.returncode:
             raise Failed(jb.last_line(p.stderr))
@@ -141,7 +148,18 @@ class Machine:
                     rows[self.live(m, True)] = {**(new or pinned), "scale": int(bool(new))}
                 elif new or pinned:
                     rows[m] = new or pinned
-        return json.dumps({"services": rows}, indent=1) + "\n"
+        for name in sorted({*self.state["bare"]} & {*self.services}):
+            rows[name] = {**rows.get(name, {}), "depends_on": "!reset"}
+        return json.dumps({"services": rows}, indent=1).replace('"!reset"', "!reset {}") + "\n"
+
+    def up(self, *services, over=OVERRIDE):
+        # By itself, whatever it depends on. To Compose it is from then on another service, to be made again by whoever starts
+        # all of them, unless those dependencies are gone from what it reads.
+        self.state["bare"] = sorted({*self.state["bare"], *services})
+        self.save()
+        if over == OVERRIDE:
+            self.follow()
+        compose("up", "-d", "--no-deps", *services, over=over)
 
     def follow(self):
         jb.write(OVERRIDE, self.wanted())
@@ -192,7 +210,7 @@ class Machine:
             self.name(m)
         rest = [m for m in g["members"] if m not in g["turns"] and m not in self.jobs]
         if rest:
-            compose("up", "-d", "--no-deps", *rest)
+            self.up(*rest)
         for m in g["turns"]:
             self.drain(m)
         ids = self.stop([self.live(m, True) for m in g["turns"]])
@@ -284,7 +302,7 @@ class Machine:
             if g["turns"]:
                 step("starting beside the old one")
                 beside = [self.live(m, True) for m in g["turns"]]
-                compose("up", "-d", "--no-deps", *beside, over=NEXT)
+                self.up(*beside, over=NEXT)
                 for service in beside:
                     self.well(service)
                 # New work is for new workers: the old ones finish what they have.
@@ -301,7 +319,7 @@ class Machine:
             others = [m for m in rest if m not in self.jobs]
             for batch in [[m] for m in rest if m in self.jobs] + ([others] if g["turns"] and others else [[m] for m in others]):
                 step("starting " + ", ".join(batch))
-                compose("up", "-d", "--no-deps", *batch)
+                self.up(*batch)
                 for m in batch:
                     self.well(m)
             self.hook(group, "after")
@@ -366,7 +384,14 @@ class Machine:
         version = version or image
         return None if version in known else (image, version, "")
 
+    def waits(self, group):
+        # There is nothing to replace before its secrets are there.
+        return jb.waiting().keys() & {*self.groups[group]["members"]}
+
     def update(self, group, asked, by, force=False):
+        if self.waits(group):
+            step(f"{group} waits for its secrets")
+            return 0
         self.first(group)
         self.save()
         current = self.release(self.state["current"].get(group)) or {"asked": self.groups[group]["image"]}

@@ -194,7 +194,7 @@ def groups(before, new):
     # What takes turns changes without a lost request; what it may need is there before.
     machine = ctl_deploy.Machine()
     machine.recover()
-    mine = [name for name in machine.groups if name in ctl_deploy.MINE]
+    mine = [name for name in machine.groups if name in ctl_deploy.MINE and not machine.waits(name)]
     for name in mine:
         machine.first(name)
     machine.save()

@@ -24,7 +24,9 @@ def containers():
         # A job that has done its work.
         well |= row["State"] == "exited" and row["ExitCode"] == 0
         jb.need(well, f"{row['Name']} is {row['State']} {row['Health']}")
-    jb.need(seen >= set(PLAN["services"]), "missing: " + ", ".join(sorted(set(PLAN["services"]) - seen)))
+    wait = jb.waiting()
+    jb.need(seen >= {*PLAN["services"]} - {*wait}, "missing: " + ", ".join(sorted({*PLAN["services"]} - seen)))
+    return "; ".join(f"{x} waits for {', '.join(names)}" for x, names in wait.items())
 
 
 def ask(host, path, *more):
@@ -40,13 +42,16 @@ def web():
 
 def health():
     """the services answer through nginx"""
-    for host, path in PLAN["health"]:
-        ask(host, path, "-f")
+    for host, path, service in PLAN["health"]:
+        if service not in jb.waiting():
+            ask(host, path, "-f")
 
 
 def closed():
     """what must be closed is closed"""
-    for method, host, path in PLAN["closed"]:
+    for method, host, path, service in PLAN["closed"]:
+        if service in jb.waiting():
+            continue
         code = ask(host, path, "-X", method, "-w", "%{http_code}")
         jb.need(code[0] == "3" or code in "401 403 404 405 410", f"{method} {path} was answered with {code}")
 
@@ -74,12 +79,17 @@ def compose(args):
 
 
 def secrets(args):
-    if args.name:
-        print(jb.secret(args.name))
+    if args.name[:1] == ["set"]:
+        import late  # pylint: disable=import-outside-toplevel
+
+        return late.bring(args.name[1:])
+    for name in args.name:
+        print(jb.secret(name))
     if args.json:
         print(json.dumps(PLAN["secrets"]))
+    still = sum(jb.waiting().values(), [])
     for s in [] if args.name or args.json else PLAN["secrets"]:
-        print(f"{s['name']:30} {'credentials/' + s['credential'] if 'credential' in s else '.env'}, {'made here' if 'length' in s else 'given'}")
+        print(f"{s['name']:30} {'credentials/' + s['credential'] if 'credential' in s else '.env'}, {'made here' if 'length' in s else 'still to come' if s['name'] in still else 'given'}")
     return 0
 
 
@@ -90,6 +100,6 @@ def register(commands):
         sub.add_argument("more", nargs=argparse.REMAINDER, metavar="SERVICE", help="all when none is named")
         sub.set_defaults(function=compose, words=words)
     sub = commands.add_parser("secrets", help="the secrets, and where they lie")
-    sub.add_argument("name", nargs="?", help="print the value of this one")
+    sub.add_argument("name", nargs="*", metavar="NAME", help="print the value of this one; `set NAME` reads one that comes later")
     sub.add_argument("--json", action="store_true", help="for scripts")
     sub.set_defaults(function=secrets)

@@ -88,6 +88,15 @@ def secret(name):
     return read(f"{HOME}/credentials/{files.get(name)}").strip() or sys.exit(f"the secret {name} has no value")
 
 
+def waiting():
+    # The services that wait for secrets which come later, and for which.
+    if "needs" not in PLAN:
+        return {}
+    import late  # pylint: disable=import-outside-toplevel
+
+    return late.waiting()
+
+
 def service(name):
     # Of Compose's two the profile's one.
     base, _, colour = name.rpartition("-")
@@ -193,6 +202,8 @@ def update(name=None, health=None, **change):
                     why = f": {stage['error']}" if stage["error"] and stage["state"] != "running" else ""
                     console(f"stage {name}: {stage['state']}{again}{why}")
         status["state"] = overall(status)
+        if "needs" in PLAN:
+            status["waiting"] = waiting()
         write(RUN + "/status.json", json.dumps(status, indent=1) + "\n", durable=False)
         write(RUN + "/www/index.html", page(status), durable=False)
         if status["state"] != before:

@@ -70,8 +70,11 @@ pub struct Boot {
     /// The lab's description, as `scripts/lab up` writes it.
     #[arg(long, value_name = "FILE", env = "JULIA_BOOTSTRAP_LAB")]
     lab: Option<PathBuf>,
+    /// Boot this format; `lzma` unpacks fastest where the processor is emulated.
+    #[arg(long, value_enum, default_value_t = Format::Packed)]
+    format: Format,
     /// Boot what this provider's machine would be handed (see `providers`).
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(provider::ALL.map(|provider| provider.id)))]
+    #[arg(long, value_name = "NAME", conflicts_with = "format", value_parser = PossibleValuesParser::new(provider::ALL.map(|provider| provider.id)))]
     provider: Option<String>,
     /// Boot a stub that fetches the rest from here; somebody serves `--bundle-file` there.
     #[arg(long, value_name = "URL", requires = "bundle_file")]
@@ -112,7 +115,7 @@ impl Boot {
     /// What the machine's cloud-init reads.
     fn encoded(&self, plan: &plan::Plan) -> Result<Encoded> {
         let provider = self.provider.as_deref().and_then(provider::named);
-        let format = provider.map_or(Format::Packed, |provider| provider.format.0);
+        let format = provider.map_or(self.format, |provider| provider.format.0);
         let mut encoded = if let (Some(url), Some(file)) = (&self.bundle_url, &self.bundle_file) {
             let (stub, rest) = encode::remote(plan, url, format.frame())?;
             deliver::file(file, &rest, 0o600)?;

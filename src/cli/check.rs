@@ -1,6 +1,8 @@
 //! `check`: all findings of a profile at once.
 
 use super::{BAD_INPUT, Source, Verbosity, decisions, tell};
+use crate::load::Input;
+use crate::resolve::Ask;
 use crate::{budget, deliver, load, plan, report::Report};
 use anyhow::Result;
 use clap::Args;
@@ -24,7 +26,8 @@ impl Check {
     /// Runs the command.
     pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
         let mut report = Report::default();
-        let profile = load::load(&self.source.input(), &|name| std::env::var(name).ok(), &mut report);
+        let input = Input { ask: Ask::WithoutCommands, ..self.source.input() };
+        let profile = load::load(&input, &|name| std::env::var(name).ok(), &mut report);
         let profile = profile.filter(|_| !report.has_errors());
         if let Some(profile) = &profile {
             decisions(profile, &plan::plan(profile)?, verbosity);

@@ -3,6 +3,7 @@
 use super::BAD_INPUT;
 use crate::load::{self, Input, PathOrName};
 use crate::profile::model;
+use crate::resolve::Ask;
 use crate::{budget, deliver, plan, profile, report::Report};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -45,7 +46,7 @@ impl Docs {
 }
 
 fn load(name: &str) -> Option<model::Profile> {
-    let input = Input { profile: PathOrName::parse(name), overlays: Vec::new(), sets: Vec::new(), env_file: None };
+    let input = Input { profile: PathOrName::parse(name), overlays: Vec::new(), sets: Vec::new(), env_file: None, ask: Ask::WithoutCommands };
     load::load(&input, &|_| None, &mut Report::default())
 }
 

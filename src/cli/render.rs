@@ -95,7 +95,7 @@ impl Render {
             None => format.encode(&plan)?,
         };
         if self.size {
-            let table = size(&plan, &encoded.user_data)?;
+            let table = super::explain::sections(&plan)?;
             match &self.output {
                 Some(path) => deliver::file(path, table.as_bytes(), 0o644)?,
                 None => deliver::stdout(table.as_bytes())?,
@@ -157,17 +157,3 @@ impl Render {
 /// What a profile can leave out, in the order of what it costs to do without.
 const SMALLER: [&[&str]; 4] =
     [&["monitoring=lite"], &["monitoring=none"], &["monitoring=none", "backup=null"], &["monitoring=none", "backup=null", "language=en", "runbook=null"]];
-
-fn size(plan: &Plan, user_data: &[u8]) -> Result<String> {
-    let mut text = format!("{:<14}{:>6}{:>10}{:>10}{:>10}\n", "section", "files", "bytes", "stripped", "packed");
-    let mut sum = (0, 0, 0);
-    for row in encode::sizes(plan)? {
-        text += &format!("{:<14}{:>6}{:>10}{:>10}{:>10}\n", row.section, row.files, row.bytes, row.stripped, row.packed);
-        sum = (sum.0 + row.files, sum.1 + row.bytes, sum.2 + row.stripped);
-    }
-    text += &format!("{:<14}{:>6}{:>10}{:>10}{:>10}\n", "all", sum.0, sum.1, sum.2, user_data.len());
-    let left = encode::BUDGET_BYTES as i64 - user_data.len() as i64;
-    let (left, word) = if left < 0 { (-left, "too many") } else { (left, "left") };
-    text += &format!("of {} bytes: {left} {word}\n", encode::BUDGET_BYTES);
-    Ok(text)
-}

@@ -4,7 +4,7 @@ use super::{BAD_INPUT, Source, Verbosity, load_plan};
 use crate::deliver::cloud::{self, Api, Client, Made, Order, Server};
 use crate::lab::interrupt;
 use crate::lab::view::View;
-use crate::plan::edge;
+use crate::plan::{Plan, edge};
 use crate::profile::model::Profile;
 use crate::{deliver, encode};
 use anyhow::{Context, Result, bail};
@@ -37,15 +37,27 @@ impl Account {
         cloud::named(&self.provider).context("there is no such provider")
     }
 
-    fn client(&self) -> Result<Client<'static>> {
+    /// Where it is talked to, where each region has an API of its own.
+    fn region(&self, api: &dyn Api, region: Option<&str>) -> String {
+        let usual = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().filter(|_| api.regional()).find_map(|name| std::env::var(name).ok());
+        let first = || api.provider().regions.split(", ").next().unwrap_or_default().to_owned();
+        region.map(str::to_owned).or(usual).unwrap_or_else(first)
+    }
+
+    fn client(&self, region: Option<&str>) -> Result<Client<'static>> {
         let api = self.api()?;
-        let token = api.variables().iter().find_map(|variable| std::env::var(variable).ok()).filter(|token| !token.trim().is_empty());
-        let Some(token) = token else {
-            bail!("there is no token for {}: make one in its console, and set {}", api.provider().title, api.variables()[0])
-        };
+        let mut credentials = Vec::new();
+        for variable in api.variables() {
+            let value = variable.names.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default().trim().to_owned();
+            if value.is_empty() && variable.needed {
+                let names: Vec<_> = api.variables().iter().filter(|variable| variable.needed).map(|variable| variable.names[0]).collect();
+                bail!("there is no token for {}: make one in its console, and set {}", api.provider().title, names.join(", "));
+            }
+            credentials.push(value);
+        }
         // Tests need not wait.
         let pause = if self.api.is_some() { Duration::from_millis(10) } else { PAUSE };
-        Client::new(api, self.api.as_deref(), token.trim().to_owned(), pause)
+        Client::new(api, self.api.as_deref(), &self.region(api, region), credentials, pause)
     }
 }
 
@@ -115,11 +127,11 @@ impl Launch {
             deliver::stdout(shown(api, &order, &encoded)?.as_bytes())?;
             return Ok(ExitCode::SUCCESS);
         }
-        self.launch(&profile, &order, verbosity)
+        self.launch(&profile, &plan, &order, verbosity)
     }
 
-    fn launch(&self, profile: &Profile, order: &Order<'_>, verbosity: Verbosity) -> Result<ExitCode> {
-        let client = self.account.client()?;
+    fn launch(&self, profile: &Profile, plan: &Plan, order: &Order<'_>, verbosity: Verbosity) -> Result<ExitCode> {
+        let client = self.account.client(Some(order.region))?;
         let (title, id, name) = (client.title(), client.api.provider().id, order.name);
         let say = |text: String| {
             if verbosity > Verbosity::Quiet {
@@ -135,6 +147,9 @@ impl Launch {
             }
         };
         let address = address(&client, server, name)?;
+        if let Some(call) = client.api.open(name, &plan.ports) {
+            client.send(&call).with_context(|| format!("{name} is at {address}, and {title}'s own firewall before it could not be opened: run this again"))?;
+        }
         deliver::stdout(format!("{address}\n").as_bytes())?;
         let hosts = edge::hosts(profile);
         for host in &hosts {
@@ -154,10 +169,15 @@ fn shown(api: &dyn Api, order: &Order<'_>, encoded: &encode::Encoded) -> Result<
     let mut call = api.create(order)?;
     if let Some(body) = call.body.as_mut() {
         let bytes = order.user_data.len();
-        body["user_data"] = json!(format!("[{bytes} bytes, as `render --provider {}` prints them; bundle {}]", api.provider().id, encoded.sha256));
+        let key = if body.get("userData").is_some() { "userData" } else { "user_data" };
+        body[key] = json!(format!("[{bytes} bytes, as `render --provider {}` prints them; bundle {}]", api.provider().id, encoded.sha256));
     }
     let body = serde_json::to_string_pretty(&call.body).context("writing JSON")?;
-    Ok(format!("POST {}{}\nAuthorization: Bearer [redacted]\nContent-Type: application/json\n\n{body}\n", api.base(), call.path))
+    let mut headers: Vec<_> = call.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    if headers.is_empty() {
+        headers.push("content-type: application/json\n".to_owned());
+    }
+    Ok(format!("POST {}{}\nauthorization: {}\n{}\n{body}\n", api.base(order.region), call.path, api.authorization(), headers.concat()))
 }
 
 /// The server's address, as soon as it has one.
@@ -229,6 +249,9 @@ fn steps(page: &str) -> Option<String> {
 pub struct List {
     #[command(flatten)]
     account: Account,
+    /// Where, at a provider whose regions have an API each (Lightsail).
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -237,7 +260,7 @@ pub struct List {
 impl List {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode> {
-        let client = self.account.client()?;
+        let client = self.account.client(self.region.as_deref())?;
         let servers: Vec<_> = cloud::servers(&client)?.into_iter().filter(|server| server.ours).collect();
         let text = if self.json {
             let rows: Vec<Value> = servers.iter().map(|server| json!({"id": server.id, "name": server.name, "address": server.address, "state": server.state})).collect();
@@ -258,6 +281,9 @@ pub struct Destroy {
     name: String,
     #[command(flatten)]
     account: Account,
+    /// Where, at a provider whose regions have an API each (Lightsail).
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
@@ -266,7 +292,7 @@ pub struct Destroy {
 impl Destroy {
     /// Runs the command.
     pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
-        let client = self.account.client()?;
+        let client = self.account.client(self.region.as_deref())?;
         let name = &self.name;
         let Some(server) = cloud::find(&client, name)? else { bail!("{} has no server called {name}", client.title()) };
         if !server.ours {

@@ -3,20 +3,25 @@
 //! What is asked is data ([`Call`]), so that it can be shown and compared before anything is sent.
 
 mod client;
+mod contabo;
 mod digitalocean;
 mod hetzner;
+mod lightsail;
 mod vultr;
 
 pub use client::Client;
 
 use super::provider::Provider;
 use crate::distribution::Distribution;
+use crate::profile::model::PortRule;
 use anyhow::{Result, bail};
+use reqwest::StatusCode;
+use reqwest::blocking::Request;
 use serde::Serialize;
 use serde_json::Value;
 
 /// Every API.
-pub const ALL: [&dyn Api; 3] = [&digitalocean::DigitalOcean, &hetzner::Hetzner, &vultr::Vultr];
+pub const ALL: [&dyn Api; 5] = [&contabo::Contabo, &digitalocean::DigitalOcean, &hetzner::Hetzner, &lightsail::Lightsail, &vultr::Vultr];
 
 /// What marks a server as one of ours.
 pub const MARK: &str = "julia-bootstrap";
@@ -33,6 +38,19 @@ pub enum Method {
     Delete,
 }
 
+/// What a call does: by that it is decided what may be asked again, whatever the method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Does {
+    /// It asks.
+    Reads,
+    /// It makes something new each time.
+    Makes,
+    /// It leads to a state, however often it is sent.
+    Settles,
+    /// It takes something away; what is gone already is no mistake.
+    Removes,
+}
+
 /// One request.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Call {
@@ -42,19 +60,59 @@ pub struct Call {
     pub path: String,
     /// JSON that goes along.
     pub body: Option<Value>,
+    /// What it does.
+    #[serde(skip)]
+    pub does: Does,
+    /// Headers of its own.
+    #[serde(skip)]
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Call {
+    fn new(method: Method, path: &str, body: Option<Value>, does: Does) -> Self {
+        Self { method, path: path.to_owned(), body, does, headers: Vec::new() }
+    }
+
     fn get(path: String) -> Self {
-        Self { method: Method::Get, path, body: None }
+        Self::new(Method::Get, &path, None, Does::Reads)
     }
 
     fn post(path: &str, body: Value) -> Self {
-        Self { method: Method::Post, path: path.to_owned(), body: Some(body) }
+        Self::new(Method::Post, path, Some(body), Does::Makes)
     }
 
     fn delete(path: String) -> Self {
-        Self { method: Method::Delete, path, body: None }
+        Self::new(Method::Delete, &path, None, Does::Removes)
+    }
+
+    /// A question, of an API that takes all of them by `POST`.
+    fn reading(path: &str, body: Value) -> Self {
+        Self::new(Method::Post, path, Some(body), Does::Reads)
+    }
+
+    /// A state of something, by `POST`.
+    fn settling(path: &str, body: Value) -> Self {
+        Self::new(Method::Post, path, Some(body), Does::Settles)
+    }
+
+    /// The end of something, by `POST`.
+    fn removing(path: &str, body: Value) -> Self {
+        Self::new(Method::Post, path, Some(body), Does::Removes)
+    }
+}
+
+/// A variable of the environment that holds a credential.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its names, the usual one first.
+    pub names: &'static [&'static str],
+    /// Whether it goes without.
+    pub needed: bool,
+}
+
+impl Variable {
+    const fn needed(names: &'static [&'static str]) -> Self {
+        Self { names, needed: true }
     }
 }
 
@@ -92,10 +150,14 @@ pub struct Server {
 pub trait Api: Sync {
     /// The row that tells what it takes.
     fn provider(&self) -> &'static Provider;
-    /// Where it is.
-    fn base(&self) -> &'static str;
-    /// Variables that may hold the token, the usual one first.
-    fn variables(&self) -> &'static [&'static str];
+    /// Where it is, for a region.
+    fn base(&self, region: &str) -> String;
+    /// Whether each region has an API of its own.
+    fn regional(&self) -> bool {
+        false
+    }
+    /// Where the credentials are, the token where there is but one.
+    fn variables(&self) -> &'static [Variable];
     /// Its name of a distribution's image, if it has one.
     fn image(&self, distribution: Distribution) -> Option<&'static str>;
     /// Makes a server.
@@ -108,6 +170,22 @@ pub trait Api: Sync {
     fn listed(&self, answer: &Value) -> Option<(Vec<Server>, Option<String>)>;
     /// Takes a server away.
     fn destroy(&self, id: &str) -> Call;
+    /// Lets ports through a firewall that the provider has before a new server.
+    fn open(&self, _name: &str, _ports: &[PortRule]) -> Option<Call> {
+        None
+    }
+    /// Puts what proves who asks into a request.
+    fn authorize(&self, client: &Client<'_>, request: &mut Request) -> Result<()> {
+        client::bearer(request, &client.credentials()[0])
+    }
+    /// What that looks like, without what is secret in it.
+    fn authorization(&self) -> &'static str {
+        "Bearer [redacted]"
+    }
+    /// What a status means, for an API that has its own way of saying it.
+    fn status(&self, status: StatusCode, _answer: Option<&Value>) -> StatusCode {
+        status
+    }
 }
 
 /// The API of the provider of that name.
@@ -165,7 +243,8 @@ pub fn make(client: &Client<'_>, order: &Order<'_>) -> Result<Made> {
     let call = client.api.create(order)?;
     match client.send(&call) {
         Ok(answer) => match client.api.created(&answer) {
-            Some(server) => Ok(Made::New(server)),
+            // Some tell of it without its name.
+            Some(server) => Ok(Made::New(Server { name: order.name.to_owned(), ..server })),
             None => found_after(client, order, anyhow::anyhow!("{} answered with JSON that is no server", client.title())),
         },
         // Whether it was made nobody said: what is there says so.

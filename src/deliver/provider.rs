@@ -1,12 +1,12 @@
 //! Providers: what each takes as user-data, and in which form. A new one is one file and one line in [`ALL`].
 
 mod azure;
-mod contabo;
+pub mod contabo;
 pub mod digitalocean;
 mod ec2;
 mod gcp;
 pub mod hetzner;
-mod lightsail;
+pub mod lightsail;
 mod nocloud;
 mod openstack;
 pub mod vultr;

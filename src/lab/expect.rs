@@ -115,7 +115,9 @@ impl Expect {
     /// What the machine of this profile and plan is held to.
     pub fn of(profile: &Profile, plan: &Plan) -> Self {
         let mut names: Vec<String> = Vec::new();
-        let services = || profile.stack.iter().flat_map(|stack| &stack.services);
+        // What waits for a secret is not there yet.
+        let needs = crate::plan::needs(profile);
+        let services = || profile.stack.iter().flat_map(|stack| &stack.services).filter(|service| !needs.contains_key(&service.name));
         let routes = || services().flat_map(|service| &service.routes);
         if profile.domain.is_some() {
             let hosts = routes().filter_map(|route| route.host.as_ref());
@@ -133,7 +135,7 @@ impl Expect {
             let route = routes().find(|route| route.rate_limit.is_some() == limited)?;
             place(route, route.path.clone())
         };
-        let health = edge::health(profile).into_iter().map(|(host, path)| PublicPath { host, path }).collect();
+        let health = edge::health(profile).into_iter().filter(|row| !needs.contains_key(row.2)).map(|(host, path, _)| PublicPath { host, path }).collect();
         let tcp = plan.ports.iter().filter(|rule| rule.protocol == Protocol::Tcp).map(|rule| rule.port);
         Expect {
             name: profile.name.clone(),
@@ -147,7 +149,7 @@ impl Expect {
             acme: profile.tls.acme && !names.is_empty(),
             names,
             health,
-            closed: edge::closed(profile),
+            closed: edge::closed(profile).into_iter().filter(|row| !needs.contains_key(row.3)).map(|(method, host, path, _)| (method, host, path)).collect(),
             deploy: services().filter(|service| service.deploy.as_ref().is_some_and(|way| way.blue_green)).find_map(|service| {
                 let route = service.routes.iter().find(|route| route.rate_limit.is_none()).or(service.routes.first())?;
                 let host = route.host.clone().or_else(|| profile.domain.clone())?;
@@ -188,7 +190,7 @@ impl Expect {
                     is_job: service.is_job,
                 })
                 .collect(),
-            secrets: profile.secrets.iter().map(secret).collect(),
+            secrets: profile.secrets.iter().filter(|secret| secret.value != SecretValue::Later).map(secret).collect(),
             swap_mib: profile.host.swap_mib,
             timezone: profile.host.timezone.clone(),
             hostname: profile.host.hostname.clone(),

@@ -27,20 +27,25 @@ fn served(profile: &Profile) -> impl Iterator<Item = (&str, &Route)> {
 }
 
 /// Pairs of host name and path at which services tell their health through nginx.
-pub fn health(profile: &Profile) -> Vec<(String, String)> {
+pub fn health(profile: &Profile) -> Vec<(String, String, &str)> {
     let services = profile.stack.iter().flat_map(|stack| &stack.services);
-    services.filter_map(|service| outside(profile, service, service.health.as_deref()?)).collect()
+    services
+        .filter_map(|service| {
+            let (host, path) = outside(profile, service, service.health.as_deref()?)?;
+            Some((host, path, service.name.as_str()))
+        })
+        .collect()
 }
 
 /// Method, host name and path of each request that must be refused.
-pub fn closed(profile: &Profile) -> Vec<(String, String, String)> {
+pub fn closed(profile: &Profile) -> Vec<(String, String, String, &str)> {
     let services = profile.stack.iter().flat_map(|stack| &stack.services);
     services
         .flat_map(|service| service.closed.iter().map(move |request| (service, request)))
         .filter_map(|(service, request)| {
             let (method, path) = request.split_once(' ')?;
             let (host, path) = outside(profile, service, path)?;
-            Some((method.to_owned(), host, path))
+            Some((method.to_owned(), host, path, service.name.as_str()))
         })
         .collect()
 }

@@ -2,14 +2,14 @@
 
 use super::machine::{self, Packages};
 use super::{File, edge, open_ports, stages::Stage};
-use crate::profile::model::{DockerSource, Profile, Protocol, SecretPlace, SecretValue};
-use crate::{dotenv, template, yaml};
+use crate::profile::model::{DockerSource, Profile, Protocol, SecretValue};
+use crate::{template, yaml};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 const CODE: &str = "/usr/local/lib/julia-bootstrap";
-const ETC: &str = "/etc/julia-bootstrap";
+pub(super) const ETC: &str = "/etc/julia-bootstrap";
 const UNITS: &str = "/etc/systemd/system";
 
 /// Collects files, so that each line below says only what is special about one.
@@ -50,12 +50,15 @@ pub fn files(profile: &Profile, stages: &[Stage], packages: &Packages) -> Result
     if profile.stack.is_some() {
         files.copy("bootstrapctl", format!("{CODE}/ctl_deploy.py"), 0o644, "lib/ctl_deploy.py")?;
     }
+    if profile.secrets.iter().any(|secret| secret.value == SecretValue::Later) || profile.sealed.is_some() {
+        files.copy("bootstrapctl", format!("{CODE}/late.py"), 0o644, "lib/late.py")?;
+    }
     units(&mut files, profile, stages)?;
     base(&mut files, profile)?;
     if !edge::hosts(profile).is_empty() {
         web(&mut files, profile)?;
     }
-    secrets(&mut files, profile)?;
+    files.0.extend(super::secrets::files(profile)?);
     let plan = machine::plan_json(profile, stages, packages)?;
     files.add("plan", format!("{ETC}/plan.json"), 0o644, format!("{plan}\n"), false);
     runbook(&mut files, profile)?;
@@ -254,25 +257,4 @@ fn runbook(files: &mut Files, profile: &Profile) -> Result<()> {
     });
     let path = format!("/opt/{}/RUNBOOK.md", profile.name);
     files.render("runbook", path, 0o644, &format!("runbook/{}.md.j2", profile.language), context)
-}
-
-/// Values that travel in the user-data, until the secrets stage has put them where they belong.
-fn secrets(files: &mut Files, profile: &Profile) -> Result<()> {
-    let mut given = Map::new();
-    for secret in &profile.secrets {
-        if let SecretValue::Given(value) = &secret.value {
-            let mut row = Map::new();
-            row.insert("value".into(), json!(value.expose()));
-            if secret.place == SecretPlace::Env {
-                let quoted = dotenv::dotenv_quote(value.expose())
-                    .with_context(|| format!("the secret {} has a value that .env cannot carry", secret.name))?;
-                row.insert("dotenv".into(), json!(quoted));
-            }
-            given.insert(secret.name.clone(), Value::Object(row));
-        }
-    }
-    if !given.is_empty() {
-        files.add("secrets", format!("{ETC}/given.json"), 0o600, Value::Object(given).to_string(), false);
-    }
-    Ok(())
 }

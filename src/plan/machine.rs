@@ -20,6 +20,9 @@ impl Packages {
         let facts = profile.distribution.facts();
         let web = !edge::hosts(profile).is_empty();
         let mut edge = vec!["nftables", "sudo", "ca-certificates", "openssl", "tzdata", "curl", "iproute2"];
+        if profile.sealed.is_some() {
+            edge.push("age");
+        }
         if profile.host.locale != "C.UTF-8" {
             edge.push("locales");
         }
@@ -97,6 +100,11 @@ fn secret(secret: &SecretSpec) -> Value {
     row.insert("name".into(), json!(secret.name));
     if let SecretValue::Generate { length } = secret.value {
         row.insert("length".into(), json!(length));
+    }
+    for (word, is) in [("sealed", matches!(secret.value, SecretValue::Sealed(_))), ("later", secret.value == SecretValue::Later)] {
+        if is {
+            row.insert(word.into(), json!(true));
+        }
     }
     if let SecretPlace::Credential(file) = &secret.place {
         row.insert("credential".into(), json!(file));
@@ -207,6 +215,10 @@ pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Re
         "sources": git,
         "wait_seconds": WAIT_SECONDS,
     });
+    let needs = super::secrets::needs(profile);
+    if !needs.is_empty() {
+        plan["needs"] = json!(needs);
+    }
     if let Some(stack) = &profile.stack {
         plan["deploy"] = deploy(profile, stack);
     }

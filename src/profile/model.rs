@@ -56,6 +56,8 @@ pub struct Profile {
     pub variables: Vec<(String, String)>,
     /// Secrets in the order written.
     pub secrets: Vec<SecretSpec>,
+    /// Where those of them lie that are sealed.
+    pub sealed: Option<Sealed>,
     /// The Compose stack, if there is one.
     pub stack: Option<Stack>,
 }
@@ -415,6 +417,28 @@ pub enum SecretValue {
     },
     /// Given by the profile's author; embedded in user-data.
     Given(Secret),
+    /// Given, but fetched by the machine from where it lies encrypted; the value itself is known to `seal` alone.
+    Sealed(Option<Secret>),
+    /// Brought once the machine runs; what needs it waits.
+    Later,
+}
+
+impl SecretValue {
+    /// It is there from the first boot on, and somebody chose it.
+    pub fn is_given(&self) -> bool {
+        matches!(self, Self::Given(_) | Self::Sealed(_))
+    }
+}
+
+/// Where the sealed secrets lie, and what opens them.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sealed {
+    /// What the machine fetches, once.
+    pub url: String,
+    /// An age identity, `AGE-SECRET-KEY-1…`.
+    pub key: Secret,
+    /// SHA-256 of what lies there, in lower-case hex.
+    pub sha256: String,
 }
 
 /// The Compose stack.

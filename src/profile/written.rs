@@ -61,6 +61,8 @@ section! {
         external: with External, "{}", "{postgres: {host: db.example.com, port: 5432}}";
         /// Secrets by name. They end in `/opt/<name>/.env` for Compose's interpolation, or as files.
         secrets: with Secrets, "{}", "{POSTGRES_PASSWORD: generate}";
+        /// Where the secrets with `sealed: true` lie encrypted, for the machine to fetch once at its first boot.
+        sealed: optional SealedWritten, "none", "{url: \"https://files.example.com/agent.sealed\", file: agent.sealed.json}";
         /// A Compose file beside the profile, instead of `services` here.
         compose: optional Spanned<FilePath>, "the services written here", "compose.yaml";
         /// Compose's services, passed on as written; what Compose cannot say stands in `x-bootstrap`.
@@ -349,6 +351,16 @@ section! {
         key: required MinisignKey, "none: must be written", "RWRvZLwehmTlEGn0uvBNYN6kfJIvgsSD81X1HfC8nGVnnpTctWcAP4qp";
         /// How often.
         poll: with Period, "5m", "1h";
+    }
+}
+
+section! {
+    /// Secrets that travel beside the user-data.
+    SealedWritten {
+        /// Where `seal`'s file lies; best a URL that ends soon after the first boot.
+        url: required HttpUrl, "none: must be written", "https://files.example.com/agent.sealed";
+        /// What `seal` wrote beside it, with the key.
+        file: required Spanned<FilePath>, "none: must be written", "agent.sealed.json";
     }
 }
 
@@ -744,19 +756,23 @@ impl Value for SecretWritten {
     fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
         if node.as_str() == Some("generate") {
             let generate = Some(SecretLength(32));
-            return Some(Self(SecretFields { generate, env: None, file: None, place: None }));
+            return Some(Self(SecretFields { generate, env: None, file: None, command: None, sealed: false, later: false, place: None }));
         }
         if node.as_map().is_none() {
             reader
                 .invalid(node.span, "a secret is made or fetched, never written in the profile")
                 .hide()
-                .help("write `generate`, `{env: VARIABLE}` or `{file: PATH}`");
+                .help("write `generate`, `{env: VARIABLE}`, `{file: PATH}` or `{command: [WORDS]}`");
             return None;
         }
         let fields = SecretFields::read(node, reader)?;
         let written = |name: &str| node.get(name).is_some_and(|value| !value.is_null());
-        let read =
-            [("generate", fields.generate.is_some()), ("env", fields.env.is_some()), ("file", fields.file.is_some())];
+        let read = [
+            ("generate", fields.generate.is_some()),
+            ("env", fields.env.is_some()),
+            ("file", fields.file.is_some()),
+            ("command", fields.command.is_some()),
+        ];
         let all = read.iter().all(|(name, read)| *read == written(name));
         all.then_some(Self(fields))
     }
@@ -788,6 +804,12 @@ section! {
         env: optional Spanned<EnvName>, "none", "SLACK_WEBHOOK_URL";
         /// File beside the profile to take it from when rendering.
         file: optional Spanned<FilePath>, "none", "gcp.json";
+        /// Command whose output it is, run when rendering, such as a password manager's; one line break at the end is not part of it.
+        command: optional Spanned<Command>, "none", "[op, read, \"op://ops/slack/url\"]";
+        /// Not embedded in user-data: `seal` encrypts the value, and the machine fetches it once from the profile's `sealed.url`.
+        sealed: with bool, "false", "true";
+        /// Brought by `bootstrapctl secrets set` once the machine runs; services that need it wait until then.
+        later: with bool, "false", "true";
         /// A line of `.env` under its name, or a file of its name in `/opt/<name>/credentials/`.
         place: optional Place, "env", "credential";
     }

@@ -2,31 +2,51 @@
 
 use super::read_beside;
 use crate::dotenv;
-use crate::profile::model::{SecretPlace, SecretSpec, SecretValue};
-use crate::profile::reader::Spanned;
+use crate::profile::model::{Sealed, SecretPlace, SecretSpec, SecretValue};
+use crate::profile::reader::{Spanned, shown};
 use crate::profile::text::SecretName;
-use crate::profile::written::{SecretFields, Secrets};
+use crate::profile::written::{Command, SealedWritten, SecretFields, Secrets};
 use crate::report::Report;
 use crate::secret::Secret;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::Mutex;
 
-/// Largest file embedded as a secret; the whole user-data is 16 KiB at most providers.
+/// Largest value embedded as a secret; the whole user-data is 16 KiB at most providers.
 const MAX_SECRET: usize = 8 * 1024;
 
-/// Resolves every secret; one that cannot be is a finding.
-pub fn resolve(secrets: &Secrets, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Vec<SecretSpec> {
-    secrets.0.iter().filter_map(|(name, written)| one(name, &written.0, env, report)).collect()
+/// Whose values are looked up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ask {
+    /// Of all that the user-data holds.
+    #[default]
+    Embedded,
+    /// The same, but no command is run: what it would say is not known.
+    WithoutCommands,
+    /// Of the sealed ones alone.
+    Sealed,
 }
 
-fn one(
-    name: &Spanned<SecretName>,
-    written: &SecretFields,
-    env: &dyn Fn(&str) -> Option<String>,
-    report: &mut Report,
-) -> Option<SecretSpec> {
+/// Where values come from.
+#[derive(Clone, Copy)]
+pub struct Origin<'a> {
+    /// The environment.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// Whose values are wanted.
+    pub ask: Ask,
+}
+
+/// Resolves every secret; one that cannot be is a finding.
+pub fn resolve(secrets: &Secrets, origin: Origin<'_>, report: &mut Report) -> Vec<SecretSpec> {
+    secrets.0.iter().filter_map(|(name, written)| one(name, &written.0, origin, report)).collect()
+}
+
+fn one(name: &Spanned<SecretName>, written: &SecretFields, origin: Origin<'_>, report: &mut Report) -> Option<SecretSpec> {
     let place = place(name, written, report);
-    let value = value(name, written, env, report);
+    let value = value(name, written, origin, report);
     let (place, value) = (place?, value?);
-    if let SecretValue::Given(secret) = &value {
+    if let SecretValue::Given(secret) | SecretValue::Sealed(Some(secret)) = &value {
         if secret.expose().is_empty() {
             report.warning(name.span, "empty-secret", format!("the secret `{}` is empty", name.value.0));
         }
@@ -60,33 +80,126 @@ fn place(name: &Spanned<SecretName>, written: &SecretFields, report: &mut Report
     Some(SecretPlace::Env)
 }
 
-fn value(
-    name: &Spanned<SecretName>,
-    written: &SecretFields,
-    env: &dyn Fn(&str) -> Option<String>,
-    report: &mut Report,
-) -> Option<SecretValue> {
-    match (&written.generate, &written.env, &written.file) {
-        (Some(length), None, None) => Some(SecretValue::Generate { length: length.0 }),
-        (None, Some(variable), None) => {
-            let value = env(&variable.value.0);
-            if value.is_none() {
-                report
-                    .error(variable.span, "no-variable", format!("the variable `{}` is not set", variable.value.0))
-                    .help("set it in the environment, or give a file with it by --env-file");
-            }
-            value.map(|value| SecretValue::Given(Secret::new(value)))
-        }
-        (None, None, Some(file)) => {
-            read_beside(file, MAX_SECRET, report).map(|text| SecretValue::Given(Secret::new(text)))
-        }
-        (generate, variable, file) => {
-            let many = generate.is_some() as u8 + variable.is_some() as u8 + file.is_some() as u8 > 1;
-            let what = if many { "more than one source" } else { "no source" };
+fn value(name: &Spanned<SecretName>, written: &SecretFields, origin: Origin<'_>, report: &mut Report) -> Option<SecretValue> {
+    let shown = &name.value.0;
+    let sources = [written.generate.is_some(), written.env.is_some(), written.file.is_some(), written.command.is_some(), written.later];
+    match sources.iter().filter(|source| **source).count() {
+        1 => {}
+        count => {
+            let what = if count == 0 { "no source" } else { "more than one source" };
             report
-                .error(name.span, "secret-source", format!("the secret `{}` has {what}", name.value.0))
-                .help("write one of `generate`, `env` and `file`");
-            None
+                .error(name.span, "secret-source", format!("the secret `{shown}` has {what}"))
+                .help("write one of `generate`, `env`, `file`, `command` and `later`");
+            return None;
         }
     }
+    if written.sealed && (written.later || written.generate.is_some()) {
+        report
+            .error(name.span, "secret-source", format!("the secret `{shown}` has no value yet that could be sealed"))
+            .help("take `sealed` out, or name where the value comes from: `env`, `file` or `command`");
+        return None;
+    }
+    if written.later {
+        return Some(SecretValue::Later);
+    }
+    if let Some(length) = &written.generate {
+        return Some(SecretValue::Generate { length: length.0 });
+    }
+    if written.sealed != (origin.ask == Ask::Sealed) {
+        return Some(if written.sealed { SecretValue::Sealed(None) } else { SecretValue::Given(Secret::new("")) });
+    }
+    let secret = if let Some(variable) = &written.env {
+        let value = (origin.env)(&variable.value.0);
+        if value.is_none() {
+            report
+                .error(variable.span, "no-variable", format!("the variable `{}` is not set", variable.value.0))
+                .help("set it in the environment, or give a file with it by --env-file");
+        }
+        value?
+    } else if let Some(file) = &written.file {
+        read_beside(file, MAX_SECRET, report)?
+    } else if let Some(command) = written.command.as_ref().filter(|_| origin.ask != Ask::WithoutCommands) {
+        said(shown, command, report)?
+    } else {
+        // As long as what password managers make.
+        "x".repeat(32)
+    };
+    let secret = Secret::new(secret);
+    Some(if written.sealed { SecretValue::Sealed(Some(secret)) } else { SecretValue::Given(secret) })
+}
+
+/// What commands have said: a password manager may ask a person, and a profile is read more than once where sizes are compared.
+static SAID: Mutex<BTreeMap<Vec<String>, Secret>> = Mutex::new(BTreeMap::new());
+
+/// What a command prints. It may ask on the terminal: what it says on standard error is for the person.
+fn said(name: &str, command: &Spanned<Command>, report: &mut Report) -> Option<String> {
+    if let Some(known) = SAID.lock().ok().and_then(|said| said.get(&command.value.0).cloned()) {
+        return Some(known.expose().to_owned());
+    }
+    let [program, arguments @ ..] = &command.value.0[..] else { return None };
+    let output = std::process::Command::new(program).args(arguments).stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
+    let problem = match output {
+        Err(error) => format!("`{}` cannot be run: {error}", shown(program)),
+        Ok(output) if !output.status.success() => format!("it ended with {}", output.status),
+        Ok(output) if output.stdout.len() > MAX_SECRET => format!("it printed more than {MAX_SECRET} bytes"),
+        Ok(output) => match String::from_utf8(output.stdout) {
+            Ok(text) => {
+                let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text)).to_owned();
+                if let Ok(mut said) = SAID.lock() {
+                    said.insert(command.value.0.clone(), Secret::new(text.as_str()));
+                }
+                return Some(text);
+            }
+            Err(_) => "what it printed is not UTF-8 text".to_owned(),
+        },
+    };
+    report
+        .error(command.span, "secret-command", format!("the command of the secret `{name}` gave no value: {problem}"))
+        .help("run it by hand: it must print the value and nothing else, and end with 0");
+    None
+}
+
+/// What `seal` writes beside the sealed file.
+#[derive(Deserialize)]
+struct Manifest {
+    key: String,
+    sha256: String,
+    secrets: Vec<String>,
+}
+
+/// Where the sealed secrets lie, and what opens them. Whatever is missing is a finding.
+pub fn sealed(secrets: &[SecretSpec], names: &Secrets, written: Option<&SealedWritten>, ask: Ask, report: &mut Report) -> Option<Sealed> {
+    let mine: Vec<_> = secrets.iter().filter(|secret| matches!(secret.value, SecretValue::Sealed(_))).map(|secret| &secret.name).collect();
+    let first = names.0.iter().find(|(name, _)| mine.contains(&&name.value.0))?.0.span;
+    if ask == Ask::Sealed {
+        return None;
+    }
+    let Some(written) = written else {
+        report
+            .error(first, "not-sealed", "the profile does not say where sealed secrets lie")
+            .help("run `julia-bootstrap seal`, upload what it writes, and add `sealed: {url: …, file: …}`");
+        return None;
+    };
+    let (url, file) = (written.url.as_ref()?, written.file.as_ref()?);
+    let manifest: Manifest = match serde_json::from_str(&read_beside(file, 64 * 1024, report)?) {
+        Ok(manifest) => manifest,
+        Err(_) => {
+            report.error(file.span, "not-sealed", "this is not what `seal` writes").help("name the `.json` file beside the sealed one");
+            return None;
+        }
+    };
+    let missing: Vec<_> = mine.iter().filter(|name| !manifest.secrets.contains(name)).map(|name| format!("`{name}`")).collect();
+    if !missing.is_empty() {
+        report
+            .error(file.span, "not-sealed", format!("not sealed yet: {}", missing.join(", ")))
+            .help("run `julia-bootstrap seal` again, and upload what it writes");
+        return None;
+    }
+    let words = |text: &str, length: usize| text.len() == length && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    // The key stands in a file of its own, on a line of its own.
+    if !words(&manifest.sha256, 64) || !words(&manifest.key, 74) || !manifest.key.starts_with("AGE-SECRET-KEY-1") {
+        report.error(file.span, "not-sealed", "its key or its sum is damaged").help("run `julia-bootstrap seal` again");
+        return None;
+    }
+    Some(Sealed { url: url.0.clone(), key: Secret::new(manifest.key), sha256: manifest.sha256.to_ascii_lowercase() })
 }

@@ -1,7 +1,7 @@
 //! Backups: what would be lost.
 
 use super::at;
-use crate::profile::model::{SecretPlace, SecretValue};
+use crate::profile::model::SecretPlace;
 use crate::profile::reader::shown;
 use crate::report::Report;
 use crate::resolve::{Extended, Resolved};
@@ -126,7 +126,7 @@ pub(super) fn check(resolved: &Resolved, root: &Node, document: &Node, report: &
     for part in &backup.parts {
         let Some(elsewhere) = &part.elsewhere else { continue };
         let secret = resolved.profile.secrets.iter().find(|secret| secret.name == elsewhere.password);
-        if !secret.is_some_and(|secret| matches!(secret.value, SecretValue::Given(_))) && !report.has_error_within(at(root, &["secrets"])) {
+        if !secret.is_some_and(|secret| secret.value.is_given()) && !report.has_error_within(at(root, &["secrets"])) {
             let message = format!("to back up `{}`, which runs elsewhere, its password must be given", part.name);
             report
                 .error(at(root, &["external", &part.name]), "no-secret", message)

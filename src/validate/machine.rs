@@ -85,7 +85,7 @@ fn docker(resolved: &Resolved, root: &Node, report: &mut Report) {
                     .error(source.span, "deploy-key", format!("`{key}` {why}"))
                     .help("make one by `ssh-keygen -t ed25519 -N '' -f deploy_key`, and name the file: `{file: deploy_key, as: credential}`");
             }
-            if secret.is_some_and(|secret| secret.place == SecretPlace::Env && matches!(secret.value, SecretValue::Given(_))) {
+            if secret.is_some_and(|secret| secret.place == SecretPlace::Env && secret.value.is_given()) {
                 let message =
                     format!("the deploy key `{}` would lie in `.env`, and ssh reads keys from files", shown(key));
                 report
@@ -235,6 +235,11 @@ fn secrets(resolved: &Resolved, root: &Node, report: &mut Report) {
         let alert = told || monitoring.is_some_and(|m| [&m.slack, &m.heartbeat].contains(&&Some(name.clone()))) || receivers.contains(name.as_str());
         let given = super::backup::secrets(resolved).contains(&name.as_str()) || alert || login || keys.into_iter().any(|key| key == name);
         let needed = given || whole_file;
+        if given && secret.value == SecretValue::Later {
+            report
+                .error(span, "later", format!("`{name}` is needed from the first boot on, by more than services"))
+                .help("take `later` out: `sealed: true` beside `env`, `file` or `command` keeps the value out of the user-data, too");
+        }
         if matches!(secret.value, SecretValue::Given(_)) {
             let message = format!(
                 "`{name}` is embedded in user-data, which the provider keeps and the machine's metadata service shows"

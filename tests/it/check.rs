@@ -86,11 +86,11 @@ rejects! {
         "5:60 error[no-secret] there is no secret `TOKN` | did you mean `TOKEN`?\n\
          6:24 error[no-variable] the variable `T` is not set | set it in the environment, or give a file with it by --env-file";
     secret_written_out: said("secrets: {A: hunter2}") =>
-        "5:14 error[invalid-value] a secret is made or fetched, never written in the profile | write `generate`, `{env: VARIABLE}` or `{file: PATH}`";
+        "5:14 error[invalid-value] a secret is made or fetched, never written in the profile | write `generate`, `{env: VARIABLE}`, `{file: PATH}` or `{command: [WORDS]}`";
     secret_too_short: said("secrets: {A: {generate: 8}}") =>
         "5:25 error[invalid-value] 8 is not between 32 and 1024 | write a number between 32 and 1024";
     secret_two_sources: said("secrets: {A: {generate: 32, env: B}}") =>
-        "5:11 error[secret-source] the secret `A` has more than one source | write one of `generate`, `env` and `file`";
+        "5:11 error[secret-source] the secret `A` has more than one source | write one of `generate`, `env`, `file`, `command` and `later`";
     secret_name: said("secrets: {a.b: generate}") =>
         "5:11 error[secret-name] `a.b` is not a variable's name, so it cannot stand in `.env` | use letters, digits and `_`, or add `as: credential` to make it a file";
     secret_steers_compose: said("secrets: {COMPOSE_FILE: generate}") =>

@@ -10,6 +10,7 @@ mod packed;
 mod profile;
 mod profiles;
 mod render;
+mod secrets;
 mod sign;
 mod support;
 mod yaml;

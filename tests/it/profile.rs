@@ -71,7 +71,7 @@ fn secrets_come_from_everywhere() {
         .iter()
         .map(|secret| match &secret.value {
             SecretValue::Given(value) => (secret.place.clone(), value.expose().to_owned()),
-            SecretValue::Generate { .. } => panic!("nothing is generated here"),
+            other => panic!("{other:?} is not given"),
         })
         .collect();
     assert_eq!(

@@ -2,6 +2,7 @@
 
 use julia_bootstrap::profile::model::Profile;
 use julia_bootstrap::profile::{Input, PathOrName, load};
+use julia_bootstrap::resolve::Ask;
 use julia_bootstrap::report::{Finding, Report};
 use std::path::PathBuf;
 use std::process::Command;
@@ -28,7 +29,7 @@ impl Test {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("p.yaml");
         std::fs::write(&path, text).expect("writing the profile");
-        let input = Input { profile: PathOrName::Path(path), overlays: vec![], sets: vec![], env_file: None };
+        let input = Input { profile: PathOrName::Path(path), overlays: vec![], sets: vec![], env_file: None, ask: Ask::default() };
         Self { folder, input, env: vec![] }
     }
 

@@ -18,6 +18,11 @@ import unittest.mock
 from folder import TOP, Folder
 
 
+def written(path):
+    """A file for Compose: JSON, but for one tag."""
+    return json.loads(pathlib.Path(path).read_text().replace("!reset {}", '"gone"'))
+
+
 class Killed(BaseException):
     """The program's end in the middle of a step: nothing in it takes notice."""
 
@@ -57,23 +62,24 @@ class Docker:
             raise Killed
         return result if isinstance(result, tuple) else (0, result.strip())
 
-    def create(self, name, rows):
-        """A container, unless there is one of this image; never two."""
+    def create(self, name, rows, alone=False):
+        """A container, unless there is one of this image, and of this kind: Compose 2.26 holds one that was started with --no-deps for another; never two."""
+        deps = not alone and "depends_on" in self.model[name] and "depends_on" not in rows.get(name, {})
         wanted = rows.get(name, {}).get("image") or self.model[name]["image"]
         image = self.images[wanted]
         there = next((c for c, v in self.containers.items() if v["service"] == name), None)
-        if there and self.containers[there]["image"] == image:
+        if there and (self.containers[there]["image"], self.containers[there]["deps"]) == (image, deps):
             self.containers[there]["running"] = True
             return
         self.containers.pop(there, None)
         self.made += 1
         state = {"running": image not in self.dead, "well": image not in self.bad + self.dead}
-        self.containers[f"c{self.made}"] = {"service": name, "image": image, "nets": [], **state}
+        self.containers[f"c{self.made}"] = {"service": name, "image": image, "deps": deps, "nets": [], **state}
 
     def answer(self, args):
         """One command."""
         # compose -f BASE -f OVER COMMAND ...
-        rows = json.loads(pathlib.Path(args[4]).read_text())["services"] if args[0] == "compose" else {}
+        rows = written(args[4])["services"] if args[0] == "compose" else {}
         match args[0] if args[0] != "compose" else args[5]:
             case "up" if "--no-start" in args:
                 for name in self.model:
@@ -83,7 +89,7 @@ class Docker:
                         self.containers = {c: v for c, v in self.containers.items() if v["service"] != name}
             case "up":
                 for name in args[8:]:
-                    self.create(name, rows)
+                    self.create(name, rows, "--no-deps" in args)
             case "run":
                 self.hooks.append([args[11], self.images[rows[args[11]]["image"]], args[12:]])
                 if "fail" in args:
@@ -158,10 +164,8 @@ class Machine(Folder):
                 "api": {"blue_green": True, "networks": ["x-net-api"], "ports": [[8000, 20000]]},
             }},
         }
-        self.model = {
-            "api-blue": {"image": "app:1", "health": 1}, "api-green": {"image": "app:1", "health": 1, "scale": 0},
-            "worker": {"image": "app:1", "health": 1}, "scheduler": {"image": "app:1", "health": 1}, "db": {"image": "db:1", "health": 1},
-        }
+        app = {"image": "app:1", "health": 1, "depends_on": {"db": {"condition": "service_healthy"}}}
+        self.model = {"api-blue": dict(app), "api-green": {**app, "scale": 0}, "worker": dict(app), "scheduler": dict(app), "db": {"image": "db:1", "health": 1}}
         self.docker = Docker(self.model)
         self.write("opt/x/.env", SLACK)
         code = "usr/local/lib/julia-bootstrap/"
@@ -220,7 +224,7 @@ class Machine(Folder):
         self.assertEqual(named, [f"api-{colour}"])
         self.assertEqual(self.docker.unserved, [])
         self.assertIsNone(self.state()["pending"])
-        rows = json.loads((self.folder / "opt/x/compose.override.yaml").read_text())["services"]
+        rows = written(self.folder / "opt/x/compose.override.yaml")["services"]
         other = "blue" if colour == "green" else "green"
         self.assertEqual((rows[f"api-{colour}"]["scale"], rows[f"api-{other}"]["scale"]), (1, 0))
         self.assertEqual(self.docker.images[rows[f"api-{colour}"]["image"]], image)
@@ -249,6 +253,15 @@ class Machine(Folder):
         self.assertEqual([r["result"] for r in self.state()["releases"]], ["ok"] * 5)
         self.assertIn("* ", self.ctl("releases"))
         self.assertEqual(json.loads(self.ctl("releases", "--json"))["current"], {"api": 5})
+
+    def test_what_runs_is_not_made_again_by_a_start_of_everything(self):
+        self.boot()
+        for image, code in ((":2", 0), (":bad", 1), (":3", 0)):
+            self.docker.images["app:bad"], self.docker.bad = "bad", ["bad"]
+            self.ctl("deploy", "api", image, code=code)
+            made = self.docker.made
+            self.boot()
+            self.assertEqual(self.docker.made, made, image)
 
     def test_what_is_not_well_stays_out(self):
         for kind in ("bad", "dead"):

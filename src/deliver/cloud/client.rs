@@ -1,11 +1,12 @@
 //! The one who asks: what may be asked again is asked again, and every end is a sentence.
 
-use super::{Api, Call, Method};
-use anyhow::{Context, Result};
+use super::{Api, Call, Does, Method};
+use anyhow::{Context, Result, bail};
 use reqwest::StatusCode;
-use reqwest::blocking::{RequestBuilder, Response};
-use reqwest::header::RETRY_AFTER;
+use reqwest::blocking::{Request, Response};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use serde_json::Value;
+use std::cell::OnceCell;
 use std::time::Duration;
 
 /// How often what is safe to repeat is tried.
@@ -19,7 +20,11 @@ pub struct Client<'a> {
     /// Which.
     pub api: &'a dyn Api,
     base: String,
-    token: String,
+    region: String,
+    /// Whether it is another address, for tests.
+    elsewhere: bool,
+    credentials: Vec<String>,
+    token: OnceCell<String>,
     http: reqwest::blocking::Client,
     pause: Duration,
 }
@@ -48,8 +53,9 @@ enum Outcome {
 }
 
 impl<'a> Client<'a> {
-    /// For `api` at its own address, or at another one for tests; `pause` is waited before the first repetition, and doubles.
-    pub fn new(api: &'a dyn Api, base: Option<&str>, token: String, pause: Duration) -> Result<Self> {
+    /// For `api` of a region at its own address, or at another one for tests; `pause` is waited before the first repetition, and
+    /// doubles. The credentials are in the order of [`Api::variables`].
+    pub fn new(api: &'a dyn Api, base: Option<&str>, region: &str, credentials: Vec<String>, pause: Duration) -> Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::blocking::Client::builder()
             .timeout(LIMIT)
@@ -58,7 +64,55 @@ impl<'a> Client<'a> {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .context("setting up HTTP")?;
-        Ok(Self { api, base: base.unwrap_or(api.base()).trim_end_matches('/').to_owned(), token, http, pause })
+        let elsewhere = base.is_some();
+        let base = base.map_or_else(|| api.base(region), |base| base.trim_end_matches('/').to_owned());
+        Ok(Self { api, base, region: region.to_owned(), elsewhere, credentials, token: OnceCell::new(), http, pause })
+    }
+
+    /// The credentials, in the order of [`Api::variables`].
+    pub fn credentials(&self) -> &[String] {
+        &self.credentials
+    }
+
+    /// The region that is talked to.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Another address of the provider; in tests all are one.
+    pub fn other(&self, base: &str) -> String {
+        if self.elsewhere { self.base.clone() } else { base.to_owned() }
+    }
+
+    /// The token of this session, asked for once.
+    pub fn token(&self, ask: impl FnOnce() -> Result<String>) -> Result<String> {
+        if let Some(token) = self.token.get() {
+            return Ok(token.clone());
+        }
+        let token = ask()?;
+        Ok(self.token.get_or_init(|| token).clone())
+    }
+
+    /// Posts a form; what is not answered with JSON is an error.
+    pub fn form(&self, url: String, fields: &[(&str, &str)]) -> Result<Value> {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let sent = self.http.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body).send();
+        let answer = sent.map_err(|error| anyhow::anyhow!("{} cannot be reached for a token: {}", self.title(), cause(&error)))?;
+        let status = answer.status();
+        let json = answer.bytes().ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+        match json {
+            Some(json) if status.is_success() => Ok(json),
+            json => {
+                let said = json.as_ref().and_then(message).map(|text| format!(" ({text})")).unwrap_or_default();
+                bail!("{} gives no token for the credentials in {}: {status}{said}", self.title(), self.names())
+            }
+        }
+    }
+
+    /// The variables, as people are told of them.
+    fn names(&self) -> String {
+        let needed = self.api.variables().iter().filter(|variable| variable.needed);
+        needed.map(|variable| variable.names[0]).collect::<Vec<_>>().join(", ")
     }
 
     /// The provider, as people call it.
@@ -87,15 +141,11 @@ impl<'a> Client<'a> {
     }
 
     fn once(&self, call: &Call) -> Outcome {
-        let url = self.url(call);
-        let request = match call.method {
-            Method::Get => self.http.get(url),
-            Method::Post => self.http.post(url),
-            Method::Delete => self.http.delete(url),
+        let request = match self.request(call) {
+            Ok(request) => request,
+            Err(error) => return Outcome::Failed(error),
         };
-        let request = request.bearer_auth(&self.token);
-        let request = call.body.iter().fold(request, RequestBuilder::json);
-        match request.send() {
+        match self.http.execute(request) {
             Ok(response) => self.judge(call, response),
             // Nobody heard it.
             Err(error) if error.is_connect() => {
@@ -108,22 +158,43 @@ impl<'a> Client<'a> {
         }
     }
 
+    /// What is sent for a call.
+    fn request(&self, call: &Call) -> Result<Request> {
+        let url = self.url(call);
+        let request = match call.method {
+            Method::Get => self.http.get(url),
+            Method::Post => self.http.post(url),
+            Method::Delete => self.http.delete(url),
+        };
+        let request = match &call.body {
+            Some(body) => request.header(CONTENT_TYPE, "application/json").body(serde_json::to_vec(body)?),
+            None => request,
+        };
+        let mut request = request.build().context("making a request")?;
+        for (name, value) in &call.headers {
+            request.headers_mut().insert(*name, HeaderValue::try_from(value.as_str())?);
+        }
+        self.api.authorize(self, &mut request)?;
+        Ok(request)
+    }
+
     /// What is safe to repeat is repeated.
     fn unclear(&self, call: &Call, said: String) -> Outcome {
-        match call.method {
-            Method::Post => Outcome::Failed(Unclear(said).into()),
-            Method::Get | Method::Delete => Outcome::Again(Duration::ZERO, Unclear(said).into()),
+        match call.does {
+            Does::Makes => Outcome::Failed(Unclear(said).into()),
+            Does::Reads | Does::Settles | Does::Removes => Outcome::Again(Duration::ZERO, Unclear(said).into()),
         }
     }
 
     fn judge(&self, call: &Call, response: Response) -> Outcome {
-        let status = response.status();
+        let said_status = response.status();
         let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
         let bytes = match response.bytes() {
             Ok(bytes) => bytes,
             Err(error) => return self.unclear(call, format!("the answer of {} was cut off: {}", self.title(), cause(&error))),
         };
         let json = serde_json::from_slice::<Value>(&bytes).ok();
+        let status = self.api.status(said_status, json.as_ref());
         if status.is_success() {
             return match json {
                 Some(value) => Outcome::Done(value),
@@ -132,13 +203,12 @@ impl<'a> Client<'a> {
             };
         }
         let said = json.as_ref().and_then(message).map(|text| format!(" ({text})")).unwrap_or_default();
-        let title = self.title();
-        let variable = self.api.variables()[0];
+        let (title, names) = (self.title(), self.names());
         let sentence = match status {
-            StatusCode::UNAUTHORIZED => format!("{title} does not know the token in {variable}{said}: make a new one in its console"),
-            StatusCode::FORBIDDEN => format!("the token in {variable} may not do this{said}: it must be allowed to write, or the account is locked"),
+            StatusCode::UNAUTHORIZED => format!("{title} does not know the token in {names}{said}: make a new one in its console"),
+            StatusCode::FORBIDDEN => format!("the token in {names} may not do this{said}: it must be allowed to write, or the account is locked"),
             // It is gone, which is what was wanted.
-            StatusCode::NOT_FOUND if call.method == Method::Delete => return Outcome::Done(Value::Null),
+            StatusCode::NOT_FOUND if call.does == Does::Removes => return Outcome::Done(Value::Null),
             StatusCode::NOT_FOUND => format!("{title} knows nothing at {}{said}", call.path),
             StatusCode::CONFLICT => format!("{title} is busy with it, or has one of that name{said}"),
             StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
@@ -155,6 +225,14 @@ impl<'a> Client<'a> {
         };
         Outcome::Failed(anyhow::anyhow!(sentence))
     }
+}
+
+/// Proves who asks by a token.
+pub fn bearer(request: &mut Request, token: &str) -> Result<()> {
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).context("the token has characters that no token has")?;
+    value.set_sensitive(true);
+    request.headers_mut().insert(AUTHORIZATION, value);
+    Ok(())
 }
 
 /// What a provider says of an error, wherever it says it, in one short line.

@@ -1,6 +1,6 @@
 //! DigitalOcean: `/v2/droplets`.
 
-use super::{Api, Call, MARK, Order, Server, text};
+use super::{Api, Call, MARK, Order, Server, Variable, text};
 use crate::deliver::provider::{self, Provider};
 use crate::distribution::Distribution;
 use anyhow::Result;
@@ -14,12 +14,13 @@ impl Api for DigitalOcean {
         &provider::digitalocean::PROVIDER
     }
 
-    fn base(&self) -> &'static str {
-        "https://api.digitalocean.com"
+    fn base(&self, _: &str) -> String {
+        "https://api.digitalocean.com".to_owned()
     }
 
-    fn variables(&self) -> &'static [&'static str] {
-        &["DIGITALOCEAN_ACCESS_TOKEN", "DIGITALOCEAN_TOKEN"]
+    fn variables(&self) -> &'static [Variable] {
+        const ROWS: [Variable; 1] = [Variable::needed(&["DIGITALOCEAN_ACCESS_TOKEN", "DIGITALOCEAN_TOKEN"])];
+        &ROWS
     }
 
     fn image(&self, distribution: Distribution) -> Option<&'static str> {

@@ -1,6 +1,6 @@
 //! Hetzner Cloud: `/v1/servers`.
 
-use super::{Api, Call, MARK, Order, Server, text};
+use super::{Api, Call, MARK, Order, Server, Variable, text};
 use crate::deliver::provider::{self, Provider};
 use crate::distribution::Distribution;
 use anyhow::Result;
@@ -17,12 +17,13 @@ impl Api for Hetzner {
         &provider::hetzner::PROVIDER
     }
 
-    fn base(&self) -> &'static str {
-        "https://api.hetzner.cloud"
+    fn base(&self, _: &str) -> String {
+        "https://api.hetzner.cloud".to_owned()
     }
 
-    fn variables(&self) -> &'static [&'static str] {
-        &["HCLOUD_TOKEN"]
+    fn variables(&self) -> &'static [Variable] {
+        const ROWS: [Variable; 1] = [Variable::needed(&["HCLOUD_TOKEN"])];
+        &ROWS
     }
 
     fn image(&self, distribution: Distribution) -> Option<&'static str> {

@@ -1,6 +1,6 @@
 //! Vultr: `/v2/instances`.
 
-use super::{Api, Call, MARK, Order, Server, text};
+use super::{Api, Call, MARK, Order, Server, Variable, text};
 use crate::deliver::provider::{self, Provider};
 use crate::distribution::Distribution;
 use anyhow::{Context, Result};
@@ -14,12 +14,13 @@ impl Api for Vultr {
         &provider::vultr::PROVIDER
     }
 
-    fn base(&self) -> &'static str {
-        "https://api.vultr.com"
+    fn base(&self, _: &str) -> String {
+        "https://api.vultr.com".to_owned()
     }
 
-    fn variables(&self) -> &'static [&'static str] {
-        &["VULTR_API_KEY"]
+    fn variables(&self) -> &'static [Variable] {
+        const ROWS: [Variable; 1] = [Variable::needed(&["VULTR_API_KEY"])];
+        &ROWS
     }
 
     fn image(&self, distribution: Distribution) -> Option<&'static str> {

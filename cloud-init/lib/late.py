@@ -1,0 +1,122 @@
+# Secrets that are not in the user-data: those that lie sealed at a URL, and those that somebody brings.
+import getpass
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+
+sys.path.insert(0, "/usr/local/lib/julia-bootstrap")
+import jb  # noqa: E402
+
+SEALED = jb.ETC + "/sealed.json"
+MINE = {s["name"]: s for s in jb.PLAN["secrets"] if s.get("sealed") or s.get("later")}
+
+
+def has(s):
+    # Whether it has its value by now.
+    if "credential" in s:
+        return bool(jb.read(f"{jb.HOME}/credentials/{s['credential']}"))
+    return bool(re.search(rf'^{s["name"]}=(?!"*$)', jb.read(jb.HOME + "/.env"), re.M))
+
+
+def waiting():
+    lack = {name for name, s in MINE.items() if s.get("later") and not has(s)}
+    needs = jb.PLAN.get("needs", {}).items()
+    return {x: [n for n in names if n in lack] for x, names in needs if lack & {*names}}
+
+
+def opened():
+    # What lies at the URL, once: the URL may have ended by the next time. What somebody brought is as good.
+    lack = [name for name, s in MINE.items() if s.get("sealed") and not has(s)]
+    if not lack or not os.path.exists(SEALED):
+        return {}
+    try:
+        return fetched(json.loads(jb.read(SEALED)))
+    except AssertionError as error:
+        sys.exit(f"{error}; or bring them by `bootstrapctl secrets set`: {', '.join(lack)}")
+
+
+def fetched(row):
+    with tempfile.TemporaryDirectory(dir=jb.RUN) as folder:
+        blob, key = folder + "/blob", folder + "/key"
+        code, text = jb.run(["curl", "-fsSL", "--max-time", "60", "--max-filesize", "1048576", "-o", blob, "--", row["url"]], 90)
+        jb.need(code == 0, "the sealed secrets cannot be fetched: " + jb.last_line(text))
+        with open(blob, "rb") as f:
+            same = hashlib.sha256(f.read()).hexdigest() == row["sha256"]
+        jb.need(same, "what lies at the URL is not what was sealed")
+        jb.write(key, row["key"] + "\n", 0o600, durable=False)
+        code, text = jb.run(["age", "-d", "-i", key, blob])
+        jb.need(code == 0, "the sealed secrets cannot be opened")
+        return json.loads(text)
+
+
+def quoted(value):
+    # As src/dotenv.rs writes it.
+    for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("$", "\\$"), ("\n", "\\n"), ("\r", "\\r")):
+        value = value.replace(plain, escaped)
+    return f'"{value}"'
+
+
+def store(row, value):
+    name = row["name"]
+    if "credential" in row:
+        jb.write(f"{jb.HOME}/credentials/{row['credential']}", value, 0o600)
+        return
+    lines = [line for line in jb.read(jb.HOME + "/.env").split("\n") if line and not line.startswith(name + "=")]
+    jb.write(jb.HOME + "/.env", "\n".join([*lines, f"{name}={quoted(value)}", ""]), 0o600)
+
+
+def asked(row):
+    # From a terminal unseen; from a pipe, a line break at the end is the pipe's, but a file's own.
+    if sys.stdin.isatty():
+        return getpass.getpass(row["name"] + ": ")
+    value = sys.stdin.read()
+    return value if "credential" in row else value.removesuffix("\n")
+
+
+def replace(names, credential):
+    # What runs with an old value: turn by turn where there are two, else one after the other.
+    import ctl_deploy  # pylint: disable=import-outside-toplevel
+
+    machine = ctl_deploy.Machine()
+    machine.recover()
+    for group, g in machine.groups.items():
+        members = [m for m in g["members"] if m in names and m not in machine.jobs]
+        row = machine.release(machine.state["current"].get(group))
+        if members and row and group in ctl_deploy.MINE:
+            if machine.deploy(group, row["image"], ctl_deploy.who(), asked=row["asked"], version=row["version"]):
+                return 1
+        elif members:
+            ctl_deploy.compose("up", "-d", *(["--force-recreate"] if credential else []), *members)
+    return 0
+
+
+def bring(words):
+    row = MINE.get(words[0]) if len(words) == 1 else None
+    if not row:
+        print("bootstrapctl secrets set NAME, one of: " + (", ".join(MINE) or "none comes later here"))
+        return 2
+    value = asked(row)
+    if not value or "\0" in value:
+        print("the value is empty, or has a NUL in it: nothing was changed")
+        return 2
+    had = has(row)
+    names = [x for x, wants in jb.PLAN.get("needs", {}).items() if row["name"] in wants]
+    with jb.operation(float("inf"), lambda: print("waiting for a deploy or backup to end", flush=True)):
+        os.makedirs(jb.HOME + "/credentials", mode=0o700, exist_ok=True)
+        store(row, value)
+        jb.update()
+        if had and os.path.exists(jb.VAR + "/started"):
+            return replace(set(names) - set(jb.waiting()), "credential" in row)
+    still = jb.waiting()
+    for x in names:
+        print(f"{x} still waits for {', '.join(still[x])}" if x in still else f"starting {x}", flush=True)
+    if set(names) - set(still) and os.path.exists(jb.VAR + "/started"):
+        # A unit of its own: it goes on when this connection is lost.
+        code, text = jb.run(["systemctl", "restart", jb.PLAN["name"] + "-stack.service"], 1800)
+        jb.update()
+        print(jb.last_line(text) if code else "done")
+        return int(code != 0)
+    return 0
