@@ -2,7 +2,9 @@
 
 use super::{BAD_INPUT, Source, Verbosity, load_plan};
 use crate::deliver::cloud::{self, Api, Client, Made, Order, Server};
-use crate::lab::interrupt;
+use crate::lab::facility::Facility;
+use crate::lab::ssh::Key;
+use crate::lab::{interrupt, overrides};
 use crate::lab::view::View;
 use crate::plan::{Plan, edge};
 use crate::profile::model::Profile;
@@ -13,6 +15,7 @@ use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 use std::io::BufRead;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -95,11 +98,18 @@ pub struct Launch {
     /// Port at which the machine is waited for, for tests.
     #[arg(long, default_value_t = 443, hide = true)]
     wait_port: u16,
+    /// The lab that the server will be in, for tests.
+    #[arg(long, value_name = "FILE", hide = true)]
+    lab: Option<PathBuf>,
 }
 
 impl Launch {
     /// Runs the command.
-    pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
+    pub fn run(mut self, verbosity: Verbosity) -> Result<ExitCode> {
+        if let Some(path) = &self.lab {
+            let sets = overrides::of(Some(&Facility::load(path)?), Key::generate()?.public(), false)?;
+            self.source.sets.extend(sets.iter().map(overrides::Override::set));
+        }
         let (profile, plan) = match load_plan(&self.source, verbosity)? {
             Ok(both) => both,
             Err(code) => return Ok(code),

@@ -4,6 +4,7 @@ mod backup;
 mod budget;
 mod check;
 mod cloud;
+mod cloud_signed;
 mod deploy;
 mod dotenv;
 mod packed;

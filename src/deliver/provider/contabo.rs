@@ -16,6 +16,6 @@ pub const PROVIDER: Provider = Provider {
     sizes: ["V92", "V94"],
     regions: "EU, US-central, SIN",
     images: ["Debian 13", "Ubuntu 24.04"],
-    quirks: &["its API wants OAuth2 and an `x-request-id` for each request", "its images allow passwords in `50-cloud-init.conf`, which the machine overrules"],
+    quirks: &["its API wants OAuth2: the four values of its console's page on the API", "images have UUIDs, which `launch --image` wants", "what `destroy` cancels runs until its month is over", "its images allow passwords in `50-cloud-init.conf`, which the machine overrules"],
     unverified: &["the limit", "what its machines decode", "plans and images: its API names images by UUID"],
 };
