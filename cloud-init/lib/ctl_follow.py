@@ -104,8 +104,9 @@ def wanted(new):
     files[PLANNED] = (0o644, json.dumps(plan) + "\n")
     if plan == PLAN:
         del files[PLANNED]
-    known = {s["name"] for s in PLAN["secrets"]}
-    unknown = sorted(s["name"] for s in plan["secrets"] if "length" not in s and s["name"] not in known)
+    # One that is still to come is none that a service could start with.
+    known = {s["name"] for s in PLAN["secrets"]} - {name for names in jb.waiting().values() for name in names}
+    unknown = sorted(s["name"] for s in plan["secrets"] if not {"length", "later"} & {*s} and s["name"] not in known)
     if unknown:
         raise Refused(f"it needs secrets that only a new machine is given: {', '.join(unknown)}")
     for path in itertools.chain(*(glob.glob(x) for x in (UNITS + "*", jb.CODE + "/*", jb.CODE + "/stages/*"))):
@@ -212,6 +213,10 @@ def groups(before, new):
 def work():
     # In a process of its own: the programs themselves may be new.
     before = json.loads(jb.read(BEFORE))
+    if before.get("secrets") and not before["back"]:
+        import late  # pylint: disable=import-outside-toplevel
+
+        late.taken(before["secrets"])
     stage("secrets")
     stage("monitoring")
     new = {row.split("\t")[0] for row in PLAN["sources"] if row not in before["sources"]}
@@ -283,7 +288,7 @@ def apply(state, new, files):
     before = failing()
     machine = ctl_deploy.Machine()
     changed = differences(files)
-    if not changed:
+    if not changed and not new.get("secrets"):
         step("nothing is different")
         return ""
     # Whatever becomes of this, it is not tried again at once.
@@ -295,6 +300,7 @@ def apply(state, new, files):
     was = {
         "files": changed, "serial": new["serial"], "back": False, "images": {name: g["image"] for name, g in machine.groups.items()},
         "current": machine.state["current"], "sources": PLAN["sources"], "specs": specs(machine),
+        "secrets": new.get("secrets"),
     }  # fmt: skip
     jb.write(BEFORE, json.dumps(was), 0o600)
     try:

@@ -59,7 +59,7 @@ fn name(path: &Path) -> String {
 }
 
 /// What a program makes of `input`.
-fn program(name: &str, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn program(name: &str, arguments: &[&str], input: &[u8]) -> Result<Vec<u8>> {
     let mut child = Command::new(name)
         .args(arguments)
         .stdin(Stdio::piped())

@@ -1,8 +1,12 @@
 //! `sign`: a bundle that machines follow.
 
+use super::seal::program;
 use super::{BAD_INPUT, Source, Verbosity, load_plan};
-use crate::deliver;
 use crate::encode::signed;
+use crate::load::{self, Input};
+use crate::profile::model::{Profile, SecretValue};
+use crate::secret::Secret;
+use crate::deliver;
 use anyhow::{Context, Result};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -28,6 +32,12 @@ pub struct Sign {
     /// Machines take no bundle whose number is not above that of the last; seconds since 1970, unless given.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     serial: Option<u64>,
+    /// Bring the value of this secret, which the profile says comes later; it is taken from --env-file or the environment.
+    #[arg(long, value_name = "NAME", requires = "to")]
+    bring: Vec<String>,
+    /// Encrypt what is brought for this machine: its SSH host key, `ssh-ed25519 AAAA…`, as `ssh-keyscan -t ed25519 HOST` prints it.
+    #[arg(long, value_name = "KEY", requires = "bring", value_parser = host_key)]
+    to: Option<String>,
     /// Write here instead of to standard output.
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
@@ -69,7 +79,14 @@ impl Sign {
             }
             Some(_) => {}
         }
-        let bundle = signed::sign(&signed::content(&plan, serial)?, &key, &plan.name, serial)?;
+        let secrets = match &self.to {
+            None => None,
+            Some(host) => match self.brought(&source.input(), &profile)? {
+                Ok(text) => Some(program("age", &["-r", host], text.expose().as_bytes())?),
+                Err(message) => return bad(message),
+            },
+        };
+        let bundle = signed::sign(&signed::content(&plan, serial, secrets.as_deref())?, &key, &plan.name, serial)?;
         match &self.output {
             Some(path) => deliver::file(path, bundle.as_bytes(), 0o644)?,
             None => deliver::stdout(bundle.as_bytes())?,
@@ -79,6 +96,34 @@ impl Sign {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+impl Sign {
+    /// What is brought, by its names; `Err` says what is wrong.
+    fn brought(&self, input: &Input, profile: &Profile) -> Result<Result<Secret, String>> {
+        let value = load::variables(input)?;
+        let mut rows = serde_json::Map::new();
+        for name in &self.bring {
+            if !profile.secrets.iter().any(|secret| secret.name == *name && matches!(secret.value, SecretValue::Later | SecretValue::Sealed(_))) {
+                return Ok(Err(format!("{name} is no secret that comes later: the profile must say `{name}: {{later: true}}`")));
+            }
+            match value(name) {
+                Some(value) if !value.is_empty() && !value.contains('\0') => rows.insert(name.clone(), value.into()),
+                _ => return Ok(Err(format!("{name} has no value: set it in the environment, or in a file for --env-file"))),
+            };
+        }
+        Ok(Ok(Secret::new(serde_json::Value::Object(rows).to_string())))
+    }
+}
+
+/// A machine's public key, with the host name that `ssh-keyscan` puts before it or without.
+fn host_key(text: &str) -> Result<String, String> {
+    let words: Vec<_> = text.split_whitespace().collect();
+    let Some(place) = words.iter().position(|word| *word == "ssh-ed25519") else {
+        return Err("write the whole line, `ssh-ed25519 AAAA…`; other kinds of keys are not taken".to_owned());
+    };
+    let key = words[place..].iter().take(2).copied().collect::<Vec<_>>().join(" ");
+    ssh_key::PublicKey::from_openssh(&key).map(|_| key).map_err(|error| format!("this is no SSH public key: {error}"))
 }
 
 fn new_key(path: &Path, verbosity: Verbosity) -> Result<ExitCode> {

@@ -23,10 +23,15 @@ fn is_of_the_stack(name: &str, path: &str) -> bool {
 }
 
 /// The stack's part of `plan` as it is signed; machines take no bundle whose `serial` is not above that of the last.
-pub fn content(plan: &Plan, serial: u64) -> Result<String> {
+/// `secrets` is encrypted for one machine's own key.
+pub fn content(plan: &Plan, serial: u64, secrets: Option<&[u8]>) -> Result<String> {
     let files = plan.files.iter().filter(|file| is_of_the_stack(&plan.name, &file.path));
     let rows: Vec<_> = files.map(|file| json!([file.path, file.mode, strip::strip(file)])).collect();
-    serde_json::to_string(&json!({"name": plan.name, "serial": serial, "files": rows})).context("writing the bundle")
+    let mut content = json!({"name": plan.name, "serial": serial, "files": rows});
+    if let Some(secrets) = secrets {
+        content["secrets"] = json!(base64::engine::general_purpose::STANDARD.encode(secrets));
+    }
+    serde_json::to_string(&content).context("writing the bundle")
 }
 
 /// A new pair of keys: the secret one's file, and the public one as profiles want it. The secret one is not encrypted.

@@ -75,3 +75,28 @@ fn what_cannot_be_signed_is_said_and_nothing_is_written() {
     refused("web.yaml", "signing.key", &["--set", "follow.key=abc"], "no public key");
     tool(folder.path()).args(["sign", "--new-key", "signing.key"]).assert().code(2).stderr(contains("is there already"));
 }
+
+#[test]
+fn what_a_bundle_brings_only_one_machine_can_read() {
+    use base64::Engine as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let public = key(folder.path(), "signing.key");
+    let profile = PROFILE.replace("KEY", &public).replace("TOKEN: {env: TOKEN}", "TOKEN: {later: true}");
+    std::fs::write(folder.path().join("web.yaml"), &profile).expect("writing");
+    let run = |program: &str, words: &[&str]| std::process::Command::new(program).args(words).current_dir(folder.path()).output().expect("the program");
+    assert!(run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", "host"]).status.success());
+    let host = std::fs::read_to_string(folder.path().join("host.pub")).expect("the key");
+    let scanned = format!("192.0.2.7 {}", host.split(' ').take(2).collect::<Vec<_>>().join(" "));
+    let words = ["sign", "web.yaml", "--key", "signing.key", "-o", "web.bundle", "--bring", "TOKEN", "--to"];
+    tool(folder.path()).env("PATH", std::env::var("PATH").expect("a path")).args(words).arg(&scanned).assert().success();
+    let bundle = std::fs::read_to_string(folder.path().join("web.bundle")).expect("the bundle");
+    assert!(!bundle.contains("correct-horse-battery"));
+    let content: serde_json::Value = serde_json::from_str(bundle.split_once("\n\n").expect("two parts").1).expect("JSON");
+    let blob = base64::engine::general_purpose::STANDARD.decode(content["secrets"].as_str().expect("secrets")).expect("base64");
+    std::fs::write(folder.path().join("blob"), blob).expect("writing");
+    let opened = run("age", &["-d", "-i", "host", "blob"]);
+    assert_eq!(String::from_utf8_lossy(&opened.stdout), "{\"TOKEN\":\"correct-horse-battery\"}");
+    tool(folder.path()).args(words).arg("ssh-rsa AAAA").assert().code(2).stderr(contains("other kinds of keys are not taken"));
+    std::fs::write(folder.path().join("web.yaml"), PROFILE.replace("KEY", &public)).expect("writing");
+    tool(folder.path()).args(words).arg(&scanned).assert().code(2).stderr(contains("TOKEN is no secret that comes later"));
+}
