@@ -10,7 +10,8 @@ use crate::report::Report;
 use crate::secret::Secret;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::process::Stdio;
+use std::io::Read;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
 
 /// Largest value embedded as a secret; the whole user-data is 16 KiB at most providers.
@@ -137,12 +138,11 @@ fn said(name: &str, command: &Spanned<Command>, report: &mut Report) -> Option<S
         return Some(known.expose().to_owned());
     }
     let [program, arguments @ ..] = &command.value.0[..] else { return None };
-    let output = std::process::Command::new(program).args(arguments).stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
-    let problem = match output {
+    let problem = match printed(program, arguments) {
         Err(error) => format!("`{}` cannot be run: {error}", shown(program)),
-        Ok(output) if !output.status.success() => format!("it ended with {}", output.status),
-        Ok(output) if output.stdout.len() > MAX_SECRET => format!("it printed more than {MAX_SECRET} bytes"),
-        Ok(output) => match String::from_utf8(output.stdout) {
+        Ok((_, stdout)) if stdout.len() > MAX_SECRET => format!("it printed more than {MAX_SECRET} bytes"),
+        Ok((status, _)) if !status.success() => format!("it ended with {status}"),
+        Ok((_, stdout)) => match String::from_utf8(stdout) {
             Ok(text) => {
                 let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text)).to_owned();
                 if let Ok(mut said) = SAID.lock() {
@@ -157,6 +157,20 @@ fn said(name: &str, command: &Spanned<Command>, report: &mut Report) -> Option<S
         .error(command.span, "secret-command", format!("the command of the secret `{name}` gave no value: {problem}"))
         .help("run it by hand: it must print the value and nothing else, and end with 0");
     None
+}
+
+/// How a program ends and what it prints: no more than a secret may have and one byte, since there are programs that never stop.
+fn printed(program: &str, arguments: &[String]) -> std::io::Result<(ExitStatus, Vec<u8>)> {
+    let mut child = std::process::Command::new(program).args(arguments).stdout(Stdio::piped()).spawn()?;
+    let mut stdout = Vec::new();
+    // The pipe is closed here, at the latest: a program that goes on to write is ended by that.
+    if let Some(pipe) = child.stdout.take() {
+        pipe.take(MAX_SECRET as u64 + 1).read_to_end(&mut stdout)?;
+    }
+    if stdout.len() > MAX_SECRET {
+        child.kill()?;
+    }
+    Ok((child.wait()?, stdout))
 }
 
 /// What `seal` writes beside the sealed file.

@@ -28,7 +28,7 @@ fn a_command_says_the_value() {
 
 #[test]
 fn a_command_that_fails_is_told_without_what_it_said() {
-    for (command, why) in [("echo hunter2; exit 3", "exit status: 3"), ("[no-such-program-here]", "cannot be run"), ("printf '\\377'", "not UTF-8")] {
+    for (command, why) in [("echo hunter2; exit 3", "exit status: 3"), ("[no-such-program-here]", "cannot be run"), ("printf '\\377'", "not UTF-8"), ("[yes]", "more than 8192 bytes")] {
         let said = Test::new(&format!("secrets:\n  A: {{command: {command:?}}}").replace("\"[", "[").replace("]\"", "]")).findings();
         assert!(said.contains(why) && said.contains("6:16 error[secret-command]") && !said.contains("hunter2"), "{said}");
     }

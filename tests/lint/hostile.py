@@ -201,6 +201,7 @@ class Bench:
             text = text_of(fields.with_value(path, written))
             (folder / "p.yaml").write_text(text)
             (folder / "secret").write_text("{}")
+            (folder / "sealed.json").write_text(json.dumps(fields.SEALED))
             lines = [place(path)]
             rendered = self.bundle(folder)
             if rendered is None:
@@ -257,8 +258,9 @@ class Bench:
         overlay = f"services:\n  web:\n    environment:\n{environment}    command: [no, on, ~a, '1:30', y, 2001-01-01x]\n    mem_limit: 1g\n"
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
-            (folder / "p.yaml").write_text(text_of(fields.BASE))
+            (folder / "p.yaml").write_text(text_of(fields.with_value(["version"], 1)))
             (folder / "secret").write_text("{}")
+            (folder / "sealed.json").write_text(json.dumps(fields.SEALED))
             (folder / "more.yaml").write_text(overlay)
             rendered = self.bundle(folder, "--overlay", "more.yaml")
             if rendered is None:

@@ -38,7 +38,7 @@ BASE = {
     "updates": {"reboot": "04:30"},
     "apt": {"mirror": "http://mirror.example.net/debian", "security_mirror": "http://mirror.example.net/security"},
     "docker": {
-        "source": "docker", "repository": "https://mirror.example.net/docker", "registry_mirrors": ["https://mirror.example.net"],
+        "source": "docker", "repository": "https://mirror.example.net/docker", "fingerprint": "0123456789ABCDEF0123456789ABCDEF01234567", "registry_mirrors": ["https://mirror.example.net"],
         "logins": [{"registry": "registry.example.net", "username": "me", "password": "TOKEN"}],
         "authorities": [{"registry": "private.example.net", "ca": CERTIFICATE}],
     },
@@ -55,8 +55,11 @@ BASE = {
     "alerts": {"slack": "TOKEN", "heartbeat": "GIVEN", "receivers": {"webhook_configs": [{"url": "https://hook.example.net/"}]}},
     "secrets": {
         "TOKEN": {"env": "TOKEN"}, "GIVEN": {"env": "GIVEN"}, "DEPLOY": {"env": "DEPLOY", "as": "credential"},
-        "file.json": {"file": "secret", "as": "credential"}, "UNUSED": {"generate": 32},
+        "file.json": {"file": "secret", "as": "credential"}, "LOCKED": {"env": "TOKEN", "sealed": True},
+        # The dot keeps a last newline, which is no part of a value.
+        "TOLD": {"command": ["printf", "%s.", "told"], "as": "credential"}, "UNUSED": {"generate": 32},
     },
+    "sealed": {"url": "https://files.example.net/hostile.sealed", "file": "sealed.json"},
     "services": {
         "web": {
             "image": "docker.io/library/web:1", "environment": {"VALUE": "v", "GIVEN": "${GIVEN}"}, "command": ["run", "argument"],
@@ -104,6 +107,9 @@ def at(tree, path):
 def with_value(path, value):
     """The base profile with another value, or key, at a path."""
     tree = copy.deepcopy(BASE)
+    if path[0] != "sealed":
+        # The secrets stage would wait for it.
+        del tree["sealed"], tree["secrets"]["LOCKED"]
     if path[-1] is NAME:
         mapping = at(tree, path[:-2])
         mapping[value] = mapping.pop(path[-2])
@@ -211,6 +217,12 @@ def login(machine):
     yield "Docker's config.json", base64.b64decode(entry["auth"]).decode().rpartition(":")[0]
 
 
+def told(machine):
+    """Reads what a secret's command said from the file that the secrets stage writes."""
+    machine.stage("secrets")
+    yield "the credential", machine.root.read("/opt/hostile/credentials/TOLD").decode().removesuffix(".")
+
+
 def source(index, row):
     """Reads a git source as the pull stage's shell does."""
     def read(machine):
@@ -239,7 +251,7 @@ FIELDS = [
     (["volumes", "data", "labels", "label", NAME], compose_key(-1, "volumes", "data", "labels")),
     (["fail2ban", "ignore", 0], r"[0-9a-f.:]+(/\d+)?"), (["trusted_proxies", 0], r"[0-9a-f.:]+(/\d+)?"),
     (["updates", "reboot"], r"\d\d:\d\d|never"), (["apt", "mirror"], apt("apt", 0)), (["apt", "security_mirror"], apt("apt", 1)),
-    (["docker", "repository"], apt("docker", 0)), (["docker", "registry_mirrors", 0], lambda m: [("daemon.json", m.daemon()["registry-mirrors"][0])]),
+    (["docker", "repository"], apt("docker", 0)), (["docker", "fingerprint"], r"([0-9A-Fa-f]{4} *){10}"), (["docker", "registry_mirrors", 0], lambda m: [("daemon.json", m.daemon()["registry-mirrors"][0])]),
     (["docker", "logins", 0, "registry"], lambda m: [("plan.json", m.plan["docker"]["logins"][0]["registry"])]),
     (["docker", "logins", 0, "username"], login), (["docker", "logins", 0, "password"], r"TOKEN"),
     (["docker", "authorities", 0, "registry"], lambda m: [("certs.d", path.split("/")[4]) for path in m.manifest if "/certs.d/" in path]),
@@ -278,6 +290,8 @@ FIELDS = [
     (["services", "web", "labels", "label", NAME], compose_key(-1, "services", "web", "labels")),
     (["secrets", "UNUSED", NAME], lambda m: [("plan.json", m.plan["secrets"][-2]["name"])]),
     (["secrets", "GIVEN", "env"], r"TOKEN|GIVEN"), (["secrets", "file.json", "file"], r"secret"),
+    (["secrets", "TOLD", "command", 2], told), (["sealed", "file"], r"sealed\.json"),
+    (["sealed", "url"], lambda m: [("sealed.json", json.loads(m.text("/etc/julia-bootstrap/sealed.json"))["url"])]),
 ]
 # Compose's own interpolation is passed on: a `$` is written `$$` there.
 INTERPOLATED = {"services", "configs", "volumes", "networks"}
@@ -286,10 +300,13 @@ DOMAINS = {("domain",), ("aliases", 0), ("services", "web", "x-bootstrap", "rout
 # Types of a profile's fields that hold no text of their own.
 TEXTLESS = re.compile(r"number .*|true or false|mapping.*|list of mapping|as in Compose.*|as in Alertmanager|1|`generate` or mapping")
 
+# What `seal` writes beside the sealed file.
+SEALED = {"key": f"AGE-SECRET-KEY-1{'Q' * 58}", "sha256": "0" * 64, "secrets": ["LOCKED"]}
+
 
 def documented(path):
     """A path as the reference page writes it."""
-    names = {"data": "<volume>", "store": "<service>", "web": "<service>", "app": "<service>", "tagged": "<service>", "UNUSED": "<NAME>", "GIVEN": "<NAME>", "file.json": "<NAME>"}
+    names = {"data": "<volume>", "store": "<service>", "web": "<service>", "app": "<service>", "tagged": "<service>", "UNUSED": "<NAME>", "GIVEN": "<NAME>", "file.json": "<NAME>", "TOLD": "<NAME>"}
     text = ""
     for number, step in enumerate(path):
         last = isinstance(step, int) and number == len(path) - 1
