@@ -70,6 +70,14 @@ fn load_unsorted(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &m
     Some(resolved.profile)
 }
 
+/// Values by name, as `env` secrets are looked up.
+pub fn variables(input: &Input) -> anyhow::Result<impl Fn(&str) -> Option<String> + use<>> {
+    let mut report = Report::default();
+    let variables = input.env_file.as_deref().map(|path| read_env_file(path, &mut report)).unwrap_or_default();
+    anyhow::ensure!(!report.has_errors(), "the file for --env-file cannot be read");
+    Ok(move |name: &str| variables.get(name).cloned().or_else(|| std::env::var(name).ok()))
+}
+
 fn read_profile(profile: &PathOrName, report: &mut Report) -> Option<Node> {
     let source = match profile {
         PathOrName::Path(path) => read_file(path, None, report)?,

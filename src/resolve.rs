@@ -172,6 +172,7 @@ fn docker(written: &Written, distribution: Distribution) -> Docker {
     Docker {
         source,
         repository: written.docker.repository.as_ref().map(|url| url.0.clone()),
+        fingerprint: written.docker.fingerprint.as_ref().map(|text| text.0.clone()),
         registry_mirrors: written.docker.registry_mirrors.iter().map(|url| url.0.clone()).collect(),
         authorities: written
             .docker

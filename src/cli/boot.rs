@@ -76,6 +76,9 @@ pub struct Boot {
     /// Boot what this provider's machine would be handed (see `providers`).
     #[arg(long, value_name = "NAME", conflicts_with = "format", value_parser = PossibleValuesParser::new(provider::ALL.map(|provider| provider.id)))]
     provider: Option<String>,
+    /// Boot these very bytes; the profile says what is expected of them. For tests.
+    #[arg(long, value_name = "FILE", hide = true, conflicts_with_all = ["format", "provider", "bundle_url"])]
+    user_data: Option<PathBuf>,
     /// Boot a stub that fetches the rest from here; somebody serves `--bundle-file` there.
     #[arg(long, value_name = "URL", requires = "bundle_file")]
     bundle_url: Option<Url>,
@@ -86,7 +89,8 @@ pub struct Boot {
     /// not synced is lost. Each boot after a cut must get ready.
     #[arg(long, value_name = "N", default_value_t = 0)]
     power_cut: usize,
-    /// Cut the power once more for each of these stages, within its first 20 seconds; a stage may be named repeatedly.
+    /// Cut the power once more for each of these stages, within its first 20 seconds; a stage may be named repeatedly, and `unpack` is
+    /// the moment before the first, in which files are written.
     #[arg(long, value_name = "STAGES", value_delimiter = ',')]
     power_cut_in: Vec<String>,
     /// Seed of the power cuts' moments; the same seed cuts at the same fractions of the boot.
@@ -123,6 +127,9 @@ impl Boot {
         } else {
             format.encode(plan)?
         };
+        if let Some(path) = &self.user_data {
+            encoded.user_data = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        }
         if let Some(provider) = provider {
             // Its limit is for `render`: what a lab adds is not the profile's.
             encoded.user_data = provider.handed_over(&provider.sent(&encoded.user_data))?;

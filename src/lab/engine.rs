@@ -57,6 +57,10 @@ pub trait Engine {
     fn power_off(&mut self, limit: Duration) -> Result<()>;
     /// Takes the power away: everything ends in that instant and what was not synced to the disk is lost.
     fn power_cut(&mut self) -> Result<()>;
+    /// Whether a file is on its disk, where that can be seen from outside.
+    fn has(&self, _path: &str) -> Option<bool> {
+        None
+    }
     /// Leaves the machine running when this value is dropped; tells what takes it down later.
     fn keep(&mut self) -> String;
 }

@@ -23,6 +23,14 @@ const GRACE: Duration = Duration::from_secs(20);
 /// A stage that is to be cut is cut so many seconds after its start at most: longer than any but the longest takes.
 const WITHIN_STAGE: f64 = 20.0;
 
+/// What is said for the moment before the first stage, in which the payload is unpacked.
+const UNPACK: &str = "unpack";
+/// How long its writing takes, about; python3 has taken its seconds over the reading by then.
+const WITHIN_UNPACKING: f64 = 0.15;
+/// Its first file while it is written, and the mark that all of them are there.
+const FIRST_FILE: &str = "/usr/local/lib/julia-bootstrap/jb.py.new";
+const LAST_FILE: &str = "/var/lib/julia-bootstrap/bundle";
+
 /// When the power goes off.
 #[derive(Debug, Clone)]
 enum Moment {
@@ -30,6 +38,8 @@ enum Moment {
     After(f64),
     /// So many seconds after a stage was first seen running.
     Within(String, f64),
+    /// So many seconds after the first file of the payload was on the disk.
+    Unpacking(f64),
 }
 
 /// What a run is asked to do.
@@ -251,6 +261,14 @@ impl Run<'_> {
                     }
                     seen.is_some_and(|began| elapsed >= began + delay)
                 }
+                Some(Moment::Unpacking(delay)) => {
+                    let [first, last] = [FIRST_FILE, LAST_FILE].map(|path| self.engine.has(path));
+                    let Some(first) = first else { bail!("what is on the disk of this kind of machine cannot be seen: leave `{UNPACK}` out") };
+                    if first || last == Some(true) {
+                        seen.get_or_insert(elapsed);
+                    }
+                    seen.is_some_and(|began| elapsed >= began + delay)
+                }
                 None => boot.ready.is_some(),
             };
             if over {
@@ -267,7 +285,11 @@ impl Run<'_> {
             if began.elapsed() > self.options.timeout {
                 return Ok((boot, tracker));
             }
-            interrupt::sleep(Duration::from_millis(if cut.is_some() { 20 } else { 200 }))?;
+            interrupt::sleep(Duration::from_millis(match cut {
+                Some(Moment::Unpacking(_)) => 2,
+                Some(_) => 20,
+                None => 200,
+            }))?;
         }
     }
 
@@ -276,7 +298,10 @@ impl Run<'_> {
         let Options { seed, power_cuts, power_cuts_in, .. } = &self.options;
         let spread = random::moments(*seed, *power_cuts).into_iter().map(|part| Moment::After(from + part * (to - from)));
         let parts = random::moments(*seed, power_cuts_in.len());
-        let aimed = power_cuts_in.iter().zip(parts).map(|(stage, part)| Moment::Within(stage.clone(), part * WITHIN_STAGE));
+        let aimed = power_cuts_in.iter().zip(parts).map(|(stage, part)| match stage.as_str() {
+            UNPACK => Moment::Unpacking(part * WITHIN_UNPACKING),
+            _ => Moment::Within(stage.clone(), part * WITHIN_STAGE),
+        });
         spread.chain(aimed).collect()
     }
 

@@ -20,7 +20,8 @@ impl Packages {
         let facts = profile.distribution.facts();
         let web = !edge::hosts(profile).is_empty();
         let mut edge = vec!["nftables", "sudo", "ca-certificates", "openssl", "tzdata", "curl", "iproute2"];
-        if profile.sealed.is_some() {
+        // What is sealed is opened with it, and what a signed bundle brings later.
+        if profile.sealed.is_some() || profile.follow.is_some() && profile.secrets.iter().any(|secret| secret.value == SecretValue::Later) {
             edge.push("age");
         }
         if profile.host.locale != "C.UTF-8" {
@@ -196,7 +197,7 @@ pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Re
         "packages": {"edge": packages.edge, "fetch": packages.fetch, "docker": packages.docker, "harden": packages.harden},
         "docker": {
             "key_url": format!("{}/gpg", docker_repository(profile).trim_end_matches('/')),
-            "fingerprint": DOCKER_FINGERPRINT,
+            "fingerprint": profile.docker.fingerprint.as_deref().unwrap_or(DOCKER_FINGERPRINT),
             "logins": profile.docker.logins,
         },
         "sshd": sshd(profile),

@@ -83,7 +83,7 @@ pub fn needs(profile: &Profile) -> BTreeMap<String, BTreeSet<String>> {
 
 /// Of Compose's two the profile's one.
 fn base<'n>(stack: &Stack, name: &'n str) -> &'n str {
-    let turns = |base: &&str| stack.services.iter().any(|service| service.name == *base && !stack.compose.get("services").is_some_and(|all| all.get(base).is_some()));
+    let turns = |base: &&str| stack.services.iter().any(|service| service.name == *base && stack.compose.get("services").is_none_or(|all| all.get(base).is_none()));
     COLOURS.iter().filter_map(|colour| name.strip_suffix(colour)?.strip_suffix('-')).find(turns).unwrap_or(name)
 }
 

@@ -351,6 +351,8 @@ pub struct Docker {
     pub source: DockerSource,
     /// Docker's repository, when not the usual one.
     pub repository: Option<String>,
+    /// Fingerprint of the key that signs it, when not Docker's: 40 hexadecimal digits.
+    pub fingerprint: Option<String>,
     /// Mirrors of Docker Hub.
     pub registry_mirrors: Vec<String>,
     /// Registries with certificates of their own authority: host name and PEM.

@@ -102,6 +102,8 @@ text_kinds! {
     GitUrl("git URL") = git_url;
     /// A public key that bundles are signed for.
     MinisignKey("public key of minisign's kind") = minisign_key;
+    /// The fingerprint of an OpenPGP key.
+    Fingerprint("fingerprint of an OpenPGP key") = fingerprint;
     /// A branch or tag.
     GitRefName("branch or tag") = git_ref;
 }
@@ -302,6 +304,15 @@ fn minisign_key(text: &str) -> Result<String, Wrong> {
         Ok(_) => Ok(text.into()),
         Err(_) => wrong("is no public key of minisign's kind", "`julia-bootstrap sign --new-key FILE` makes a pair, and prints the public one"),
     }
+}
+
+fn fingerprint(text: &str) -> Result<String, Wrong> {
+    let digits: String = text.chars().filter(|c| *c != ' ').collect();
+    if digits.len() != 40 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return wrong("is no fingerprint of an OpenPGP key", "write its 40 hexadecimal digits, as `gpg --show-keys FILE` prints them");
+    }
+    // As the machine's gpg writes it, which it is compared with.
+    Ok(digits.to_ascii_uppercase())
 }
 
 fn origin_url(text: &str) -> Result<String, Wrong> {

@@ -469,6 +469,8 @@ section! {
         source: optional DockerSource, "distribution; on Debian 12, which has no Compose v2, docker", "docker";
         /// A mirror of Docker's own repository.
         repository: optional HttpUrl, "Docker's own", "https://mirror.example.com/docker/linux/debian";
+        /// Fingerprint of the OpenPGP key that signs the repository; the key lies there as `gpg`.
+        fingerprint: optional Fingerprint, "that of Docker's own key", "9DC858229FC7DD38854AE2D88D81803C0EBFCD88";
         /// Mirrors of Docker Hub.
         registry_mirrors: with Vec<OriginUrl>, "[]", "[\"https://mirror.example.com\"]";
         /// Registries whose certificates no public authority signed.

@@ -91,6 +91,8 @@ rejects! {
         "5:25 error[invalid-value] 8 is not between 32 and 1024 | write a number between 32 and 1024";
     secret_two_sources: said("secrets: {A: {generate: 32, env: B}}") =>
         "5:11 error[secret-source] the secret `A` has more than one source | write one of `generate`, `env`, `file`, `command` and `later`";
+    fingerprint: said("docker: {source: docker, repository: \"https://m.dev/d\", fingerprint: 9DC85822}") =>
+        "5:70 error[invalid-value] `9DC85822` is no fingerprint of an OpenPGP key | write its 40 hexadecimal digits, as `gpg --show-keys FILE` prints them";
     secret_name: said("secrets: {a.b: generate}") =>
         "5:11 error[secret-name] `a.b` is not a variable's name, so it cannot stand in `.env` | use letters, digits and `_`, or add `as: credential` to make it a file";
     secret_steers_compose: said("secrets: {COMPOSE_FILE: generate}") =>

@@ -43,14 +43,17 @@ fn program_of(user_data: &str) -> String {
 
 /// Runs what cloud-init would run, with the mark below `root`; the end, where the stages would start, only says so.
 fn unpack(user_data: &str, root: &Path) -> Output {
-    let program = program_of(user_data);
+    python(&placed(&program_of(user_data), root))
+}
+
+/// The program with its mark below `root`, and an end that only says so.
+fn placed(program: &str, root: &Path) -> String {
     let own = |text: &str, from: &str, to: &str| {
         assert_eq!(text.matches(from).count(), 1, "{from}");
         text.replace(from, to)
     };
-    let program = own(&program, "'/var/lib/julia-bootstrap/bundle'", &format!("'{}/mark'", root.display()));
-    let program = own(&program, "os.execv('/usr/local/lib/julia-bootstrap/start',['start'])", "print('started')");
-    python(&program)
+    let program = own(program, "'/var/lib/julia-bootstrap/bundle'", &format!("'{}/mark'", root.display()));
+    own(&program, "os.execv('/usr/local/lib/julia-bootstrap/start',['start'])", "print('started')")
 }
 
 /// What Python makes of a program.
@@ -149,6 +152,35 @@ fn what_lost_its_end_is_no_program() {
         );
         let output = python(&check);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// It ends at each of its steps in turn; the next start brings all files, whole.
+#[test]
+fn an_end_at_any_step_heals() {
+    let files = [("a", 0o644, "first\n"), ("b/c", 0o600, "second\n"), ("d", 0o755, "third\n")];
+    for step in 0.. {
+        let root = tempfile::tempdir().expect("a folder");
+        let encoded = Format::Lzma.encode(&plan_of(root.path(), &files)).expect("encoding");
+        let user_data = written(&encoded);
+        let dies = format!(
+            "import os\nleft={step}\ndef counted(f):\n def g(*a,**k):\n  global left\n  left-=1\n  if left<0:os._exit(9)\n  return f(*a,**k)\n return g\nfor n in('fchmod','rename','sync','makedirs'):setattr(os,n,counted(getattr(os,n)))\n"
+        );
+        let program = placed(&program_of(&user_data), root.path());
+        let died = python(&(dies + &program));
+        let whole = root.path().join("mark").exists();
+        assert_eq!(died.stdout == b"started\n", died.status.success(), "{}", String::from_utf8_lossy(&died.stderr));
+        assert!(whole || !died.status.success());
+        started(&unpack(&user_data, root.path()));
+        for (path, mode, content) in files {
+            let path = root.path().join(path);
+            assert_eq!(fs::read_to_string(&path).expect("the file"), content, "{path:?} after {step} steps");
+            assert_eq!(fs::metadata(&path).expect("the file").permissions().mode() & 0o7777, mode, "{path:?} after {step} steps");
+        }
+        if died.status.success() {
+            assert!(step > 10, "it died {step} times");
+            return;
+        }
     }
 }
 

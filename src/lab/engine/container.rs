@@ -189,6 +189,10 @@ impl Engine for Container {
         Ok(())
     }
 
+    fn has(&self, path: &str) -> Option<bool> {
+        Some(self.disk.as_ref()?.root()?.join(path.trim_start_matches('/')).exists())
+    }
+
     fn pulse(&mut self) -> Result<Pulse> {
         let Some(child) = self.child.as_mut() else {
             return Ok(Pulse::Off);

@@ -64,6 +64,11 @@ impl Disk {
         Ok(&self.mount)
     }
 
+    /// Where it is mounted, while it is.
+    pub fn root(&self) -> Option<&Path> {
+        self.mounted.then_some(self.mount.as_path())
+    }
+
     /// Stops the filesystem in this instant, as a power cut does: nothing more reaches the image file.
     pub fn freeze_as_is(&self) -> Result<()> {
         let root = File::open(&self.mount).with_context(|| format!("opening {}", self.mount.display()))?;
