@@ -79,6 +79,9 @@ pub struct Boot {
     /// Boot these very bytes; the profile says what is expected of them. For tests.
     #[arg(long, value_name = "FILE", hide = true, conflicts_with_all = ["format", "provider", "bundle_url"])]
     user_data: Option<PathBuf>,
+    /// The admin's private key, made where there is none; as for `launch --lab`. For tests.
+    #[arg(long, value_name = "FILE", hide = true)]
+    key: Option<PathBuf>,
     /// Boot a stub that fetches the rest from here; somebody serves `--bundle-file` there.
     #[arg(long, value_name = "URL", requires = "bundle_file")]
     bundle_url: Option<Url>,
@@ -145,7 +148,7 @@ impl Boot {
         if self.engine == Kind::Container && lab.is_none() {
             bail!("the container engine needs a lab for its network: `scripts/lab up`, then --lab FILE");
         }
-        let mut key = Key::generate()?;
+        let mut key = self.key.as_deref().map_or_else(Key::generate, Key::at)?;
         let mut source = self.source.clone();
         let plain = crate::load::load(&source.input(), &|name| std::env::var(name).ok(), &mut crate::report::Report::default());
         let watched = plain.as_ref().is_some_and(|profile| profile.monitoring.is_some());

@@ -101,19 +101,26 @@ pub struct Launch {
     /// The lab that the server will be in, for tests.
     #[arg(long, value_name = "FILE", hide = true)]
     lab: Option<PathBuf>,
+    /// The admin's private key there, made where there is none.
+    #[arg(long, value_name = "FILE", hide = true, requires = "lab")]
+    key: Option<PathBuf>,
 }
 
 impl Launch {
     /// Runs the command.
     pub fn run(mut self, verbosity: Verbosity) -> Result<ExitCode> {
         if let Some(path) = &self.lab {
-            let sets = overrides::of(Some(&Facility::load(path)?), Key::generate()?.public(), false)?;
+            let sets = overrides::of(Some(&Facility::load(path)?), self.key.as_deref().map_or_else(Key::generate, Key::at)?.public(), false)?;
             self.source.sets.extend(sets.iter().map(overrides::Override::set));
         }
         let (profile, plan) = match load_plan(&self.source, verbosity)? {
             Ok(both) => both,
             Err(code) => return Ok(code),
         };
+        if self.wait && edge::hosts(&profile).is_empty() {
+            crate::tell!("error: the profile has no domain, so nothing will answer by HTTPS: leave --wait out, or write `domain: agent.example.com`");
+            return Ok(ExitCode::from(BAD_INPUT));
+        }
         let api = self.account.api()?;
         let provider = api.provider();
         let encoded = provider.format.0.encode(&plan)?;
@@ -165,10 +172,7 @@ impl Launch {
         for host in &hosts {
             say(format!("DNS: {host} A {address}"));
         }
-        if !self.wait {
-            return Ok(ExitCode::SUCCESS);
-        }
-        let Some(host) = hosts.first() else { bail!("the profile has no domain, so nothing will answer by HTTPS: leave --wait out") };
+        let Some(host) = hosts.first().filter(|_| self.wait) else { return Ok(ExitCode::SUCCESS) };
         let address: IpAddr = address.parse().with_context(|| format!("{address} is no address"))?;
         wait(host, SocketAddr::new(address, self.wait_port), self.timeout, verbosity)
     }

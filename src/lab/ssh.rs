@@ -13,7 +13,9 @@ use super::command::{self, Ended};
 /// A key pair made for one run.
 #[derive(Debug)]
 pub struct Key {
-    folder: tempfile::TempDir,
+    /// What is removed at the end.
+    folder: Option<tempfile::TempDir>,
+    path: PathBuf,
     public: String,
 }
 
@@ -21,13 +23,20 @@ impl Key {
     /// Makes a key pair in a folder that only we can read.
     pub fn generate() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("julia-bootstrap-key-").tempdir().context("creating a folder")?;
-        let path = folder.path().join("key");
-        command::must(
-            "ssh-keygen",
-            &["-q", "-t", "ed25519", "-N", "", "-C", "julia-bootstrap-boot", "-f", &path.to_string_lossy()],
-        )?;
-        let public = std::fs::read_to_string(folder.path().join("key.pub")).context("reading the new public key")?;
-        Ok(Key { folder, public: public.trim().to_string() })
+        let made = Self::at(&folder.path().join("key"))?;
+        Ok(Key { folder: Some(folder), ..made })
+    }
+
+    /// The key pair whose private key lies here; made if there is none, and left there.
+    pub fn at(path: &Path) -> Result<Self> {
+        if !path.exists() {
+            command::must(
+                "ssh-keygen",
+                &["-q", "-t", "ed25519", "-N", "", "-C", "julia-bootstrap-boot", "-f", &path.to_string_lossy()],
+            )?;
+        }
+        let public = std::fs::read_to_string(path.with_extension("pub")).context("reading the public key")?;
+        Ok(Key { folder: None, path: path.to_owned(), public: public.trim().to_string() })
     }
 
     /// The public key's line.
@@ -37,12 +46,14 @@ impl Key {
 
     /// The private key's file.
     pub fn path(&self) -> PathBuf {
-        self.folder.path().join("key")
+        self.path.clone()
     }
 
     /// Keeps the files after the end of this run.
     pub fn keep(&mut self) {
-        self.folder.disable_cleanup(true);
+        if let Some(folder) = &mut self.folder {
+            folder.disable_cleanup(true);
+        }
     }
 }
 
