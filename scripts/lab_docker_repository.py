@@ -1,21 +1,25 @@
 """A stand-in for Docker's own package repository: packages of its names, signed by a key of the lab.
 
-What is in them is Debian's: `docker-ce` draws in Debian's engine, `docker-compose-plugin` holds the Compose client of the lab's tools. It
-proves the way from the key's fingerprint to installed packages and Compose's second version, and nothing of Docker's own builds.
+What is in them is Debian's: its engine and its containerd under the other names, since the two sets exclude each other, and the Compose client
+of the lab's tools. It proves the way from the key's fingerprint to installed packages and Compose's second version, and nothing of Docker's own builds.
 """
 import functools
 import gzip
 import hashlib
 import http.server
+import lzma
 import os
 import pathlib
+import re
 import shutil
 import threading
 import time
+import urllib.request
 
 from lab_common import cache_dir, run
 
-PACKAGES = {"docker-ce": "docker.io", "docker-ce-cli": "", "containerd.io": "", "docker-buildx-plugin": "", "docker-compose-plugin": ""}
+# Each with Debian's package that is in it.
+PACKAGES = {"docker-ce": "docker.io", "docker-ce-cli": "", "containerd.io": "containerd", "docker-buildx-plugin": "", "docker-compose-plugin": ""}
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -25,18 +29,44 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def build(work, suite="bookworm"):
+def debian(mirror, suite, name, folder):
+    """The newest package of that name in Debian's archive, as a file."""
+    with urllib.request.urlopen(f"{mirror}/dists/{suite}/main/binary-amd64/Packages.xz", timeout=120) as answer:
+        index = lzma.decompress(answer.read()).decode()
+    row = next(row for row in index.split("\n\n") if row.startswith(f"Package: {name}\n"))
+    place = re.search(r"^Filename: (.*)$", row, re.M)[1]
+    path = folder / f"{name}.deb"
+    with urllib.request.urlopen(f"{mirror}/{place}", timeout=120) as answer:
+        path.write_bytes(answer.read())
+    return path
+
+
+def control(name, text):
+    """A package's control file under another name, free of what speaks of the names of before."""
+    fields = dict(re.findall(r"^([\w-]+): (.*(?:\n .*)*)$", text, re.M))
+    for gone in ("Source", "Conflicts", "Breaks", "Replaces", "Provides", "Recommends", "Suggests", "Built-Using"):
+        fields.pop(gone, None)
+    depends = re.sub(r"\bcontainerd\b( \([^)]*\))?", "containerd.io", fields.get("Depends", ""))
+    fields.update({"Package": name, "Version": "5:99.0-lab", "Depends": depends})
+    return "".join(f"{key}: {value}\n" for key, value in fields.items() if value)
+
+
+def build(work, mirror, suite="bookworm"):
     """Makes the repository in a folder, and tells the fingerprint of its key."""
     site, home = work / "site", work / "gnupg"
     pool, lists = site / "pool", site / "dists" / suite / "stable" / "binary-amd64"
     for folder in (pool, lists):
         folder.mkdir(parents=True)
     home.mkdir(mode=0o700)
-    for name, depends in PACKAGES.items():
+    for name, theirs in PACKAGES.items():
         root = work / name
-        (root / "DEBIAN").mkdir(parents=True)
-        lines = [f"Package: {name}", "Version: 5:99.0-lab", "Architecture: amd64", "Maintainer: lab <lab@example.com>", f"Description: stand-in of the lab for {name}"]
-        (root / "DEBIAN/control").write_text("\n".join(lines + ([f"Depends: {depends}"] if depends else [])) + "\n", encoding="ascii")
+        if theirs:
+            run("dpkg-deb", "-R", debian(mirror, suite, theirs, work), root)
+            text = (root / "DEBIAN/control").read_text(encoding="utf-8")
+        else:
+            (root / "DEBIAN").mkdir(parents=True)
+            text = f"Architecture: amd64\nMaintainer: lab <lab@example.com>\nDescription: stand-in of the lab for {name}\n"
+        (root / "DEBIAN/control").write_text(control(name, text), encoding="utf-8")
         if name == "docker-compose-plugin":
             plugin = root / "usr/libexec/docker/cli-plugins/docker-compose"
             plugin.parent.mkdir(parents=True)
@@ -59,9 +89,9 @@ def build(work, suite="bookworm"):
     return next(line.split(":")[9] for line in lines if line.startswith("fpr"))
 
 
-def serve(address, port, work):
+def serve(address, port, work, mirror):
     """Makes it, serves it from a thread, and tells what a profile must say to use it."""
-    fingerprint = build(pathlib.Path(work))
+    fingerprint = build(pathlib.Path(work), mirror)
     server = http.server.ThreadingHTTPServer((address, port), functools.partial(Quiet, directory=str(pathlib.Path(work, "site"))))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return ["--set", f"docker.repository=http://{address}:{port}", "--set", f"docker.fingerprint={fingerprint}"]

@@ -20,7 +20,7 @@ use crate::report::Report;
 use crate::resolve::Ask;
 use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// From a YAML profile to one cloud-init user-data that turns a fresh VPS into a safe production machine.
@@ -97,6 +97,18 @@ impl Source {
             ask: Ask::Embedded,
         }
     }
+
+    /// Refuses to write over what is read.
+    fn overwritten(&self, output: Option<&Path>, more: Option<&PathBuf>) -> Option<ExitCode> {
+        let output = output?;
+        let real = output.canonicalize().ok()?;
+        let profile = PathBuf::from(&self.profile);
+        let mut read = [&profile].into_iter().chain(&self.overlays).chain(&self.env_file).chain(more);
+        read.any(|path| path.canonicalize().is_ok_and(|path| path == real)).then(|| {
+            crate::tell!("error: {} is read here, and would be written over: write to another file", output.display());
+            ExitCode::from(BAD_INPUT)
+        })
+    }
 }
 
 /// Input that cannot be used: exit code 2, and nothing was written.
@@ -112,7 +124,12 @@ pub fn load_profile(input: &Input, verbosity: Verbosity) -> Option<Profile> {
 
 /// Loads a profile and plans its machine; `Err` is the exit code of what was already told.
 pub fn load_plan(source: &Source, verbosity: Verbosity) -> anyhow::Result<Result<(Profile, Plan), ExitCode>> {
-    let Some(profile) = load_profile(&source.input(), verbosity) else { return Ok(Err(ExitCode::from(BAD_INPUT))) };
+    plan_of(&source.input(), verbosity)
+}
+
+/// The same, where not all secrets are asked for.
+fn plan_of(input: &Input, verbosity: Verbosity) -> anyhow::Result<Result<(Profile, Plan), ExitCode>> {
+    let Some(profile) = load_profile(input, verbosity) else { return Ok(Err(ExitCode::from(BAD_INPUT))) };
     let plan = crate::plan::plan(&profile)?;
     decisions(&profile, &plan, verbosity);
     Ok(Ok((profile, plan)))

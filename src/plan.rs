@@ -61,7 +61,7 @@ pub struct SecretEnd {
     /// Whether the value travels in the user-data.
     pub embedded: bool,
     /// Where it comes from, and who can read it on the way.
-    pub way: &'static str,
+    pub way: String,
 }
 
 impl Plan {
@@ -85,7 +85,7 @@ pub fn plan(profile: &Profile) -> Result<Plan> {
                 SecretPlace::Credential(file) => format!("/opt/{}/credentials/{file}", profile.name),
             },
             embedded: matches!(secret.value, SecretValue::Given(_)),
-            way: match secret.value {
+            way: secret.origin.iter().map(|origin| format!("from {origin}, ")).collect::<String>() + match secret.value {
                 SecretValue::Generate { .. } => "made on the machine, and nowhere else",
                 SecretValue::Given(_) => "embedded in the user-data: whoever reads it, at the provider or by the metadata service, reads this",
                 SecretValue::Sealed(_) => "fetched encrypted: the user-data opens it for as long as its URL answers",

@@ -12,7 +12,7 @@ mod service;
 
 pub use colours::COLOURS;
 pub use ports::{Published, published};
-pub use secrets::{Ask, Origin};
+pub use secrets::{Ask, Origin, STAND_IN};
 pub use service::Extended;
 
 use crate::distribution::Distribution;

@@ -42,17 +42,22 @@ def docker(*args, fine=False):
     return None
 
 
-def resting():
-    # Options for Compose: what is not to run, for it waits for a secret, or because a newer machine speaks for it.
+def asleep():
+    # What is not to run, for it waits for a secret, or because a newer machine speaks for it.
     old = os.path.exists(jb.VAR + "/backup/superseded")
     names = sorted({*jb.waiting(), *(jb.PLAN["backup"]["single"] if old else [])})
-    both = [y for x in names for y in ([x + "-blue", x + "-green"] if x in jb.COLOURS else [x])]
-    return [y for x in both for y in ("--scale", x + "=0")]
+    return [y for x in names for y in ([x + "-blue", x + "-green"] if x in jb.COLOURS else [x])]
 
 
-def compose(*args, over=OVERRIDE):
+def resting():
+    # The same as options for Compose.
+    return [y for x in asleep() for y in ("--scale", x + "=0")]
+
+
+def compose(*args, services=None, over=OVERRIDE):
     if args[0] == "up":
-        args += (*resting(),)
+        # It refuses to scale what it was not asked to start.
+        args += (*(resting() if services is None else services),)
     return docker("compose", "-f", BASE, "-f", over, *args)
 
 
@@ -155,11 +160,15 @@ class Machine:
     def up(self, *services, over=OVERRIDE):
         # By itself, whatever it depends on. To Compose it is from then on another service, to be made again by whoever starts
         # all of them, unless those dependencies are gone from what it reads.
+        sleeping = asleep()
+        services = [s for s in services if s not in sleeping]
+        if not services:
+            return
         self.state["bare"] = sorted({*self.state["bare"], *services})
         self.save()
         if over == OVERRIDE:
             self.follow()
-        compose("up", "-d", "--no-deps", *services, over=over)
+        compose("up", "-d", "--no-deps", services=services, over=over)
 
     def follow(self):
         jb.write(OVERRIDE, self.wanted())
@@ -294,7 +303,8 @@ class Machine:
         state["pending"] = row["id"]
         self.save()
         step(f"release {row['id']} of {group}: {row['asked']}")
-        rest = [m for m in g["members"] if m not in g["turns"]]
+        sleeping = asleep()
+        rest = [m for m in g["members"] if m not in g["turns"] and m not in sleeping]
         try:
             self.save_databases(row)
             jb.write(NEXT, self.wanted(group, tag(group, row["id"])), durable=False)

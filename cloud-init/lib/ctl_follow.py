@@ -210,13 +210,41 @@ def groups(before, new):
             raise Failed(f"{name}: " + machine.state["releases"][-1]["why"].partition("\n")[0])
 
 
+def brought(before):
+    # The values that come with it, put where they belong; what was there is kept for the way back.
+    if not before.get("secrets"):
+        return {}
+    import late  # pylint: disable=import-outside-toplevel
+
+    values = late.taken(before["secrets"])
+    before["old"] = [late.raw(late.MINE[name]) for name in values]
+    jb.write(BEFORE, json.dumps(before), 0o600)
+    os.makedirs(jb.HOME + "/credentials", mode=0o700, exist_ok=True)
+    for name, value in values.items():
+        late.store(late.MINE[name], value)
+    return values
+
+
+def replaced(before, values):
+    # Compose does not see that a file is another one: who has it mounted is made again.
+    paths = {path for path, name, text in before.get("old", []) if not name and text}
+    if not values or not paths:
+        return
+    import late  # pylint: disable=import-outside-toplevel
+
+    names = {name for name in values if late.raw(late.MINE[name])[0] in paths}
+    users = {x for x, wants in PLAN.get("needs", {}).items() if names & {*wants}}
+    if late.replace(users - set(jb.waiting()), True):
+        raise Failed("a service is not well with its new secret")
+
+
 def work():
     # In a process of its own: the programs themselves may be new.
     before = json.loads(jb.read(BEFORE))
-    if before.get("secrets") and not before["back"]:
-        import late  # pylint: disable=import-outside-toplevel
-
-        late.taken(before["secrets"])
+    values = {} if before["back"] else brought(before)
+    for service, names in ({} if before["back"] else jb.waiting()).items():
+        if any(c["State"]["Running"] for s in (service, service + "-blue", service + "-green") for c in ctl_deploy.containers(s)):
+            raise Failed(f"{service} runs, and would stop to wait for {', '.join(names)}: bring it along, by `sign --bring`")
     stage("secrets")
     stage("monitoring")
     new = {row.split("\t")[0] for row in PLAN["sources"] if row not in before["sources"]}
@@ -226,6 +254,7 @@ def work():
     ctl_deploy.docker("compose", "--project-directory", jb.HOME, "pull", "-q", "--ignore-buildable", "--policy", "missing")
     groups(before, new)
     stage("stack")
+    replaced(before, values)
     if NGINX in before["files"]:
         stage("edge")
     for path in before["files"]:
@@ -262,6 +291,12 @@ def back():
     before["back"] = True
     jb.write(BEFORE, json.dumps(before), 0o600)
     put(before["files"])
+    for path, name, text in before.get("old", []):
+        # A line of .env, or all of a file.
+        if name:
+            lines = [line for line in jb.read(path).split("\n") if line and not line.startswith(name + "=")]
+            text = "\n".join([*lines, f"{name}={text}", ""])
+        jb.write(path, text, 0o600)
     child()
     gone()
 

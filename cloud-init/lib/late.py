@@ -59,10 +59,23 @@ def taken(blob):
         with open(folder + "/blob", "wb") as f:
             f.write(base64.b64decode(blob))
         code, text = jb.run(["age", "-d", "-i", "/etc/ssh/ssh_host_ed25519_key", folder + "/blob"])
-    jb.need(code == 0, "the secrets in the bundle are not for this machine")
-    for name, value in json.loads(text).items():
-        jb.need(name in MINE, f"{name} is no secret that comes later")
-        store(MINE[name], value)
+    if code and "no identity matched" in text:
+        print("the secrets in the bundle are for another machine")
+        return {}
+    jb.need(code == 0, "the secrets in the bundle cannot be opened: " + jb.last_line(text))
+    values = json.loads(text)
+    wrong = [name for name in values if name not in MINE]
+    jb.need(not wrong, f"no secrets that come later: {', '.join(wrong)}")
+    return values
+
+
+def raw(row):
+    # Where a value stands, after which name, and as what; for the way back.
+    if "credential" in row:
+        path = f"{jb.HOME}/credentials/{row['credential']}"
+        return [path, "", jb.read(path)]
+    found = re.search(rf"^{row['name']}=(.*)$", jb.read(jb.HOME + "/.env"), re.M)
+    return [jb.HOME + "/.env", row["name"], found[1] if found else ""]
 
 
 def quoted(value):
@@ -98,15 +111,22 @@ def replace(names, credential):
     for group, g in machine.groups.items():
         members = [m for m in g["members"] if m in names and m not in machine.jobs]
         row = machine.release(machine.state["current"].get(group))
+        if machine.waits(group):
+            continue
         if members and row and group in ctl_deploy.MINE:
             if machine.deploy(group, row["image"], ctl_deploy.who(), asked=row["asked"], version=row["version"]):
                 return 1
         elif members:
-            ctl_deploy.compose("up", "-d", *(["--force-recreate"] if credential else []), *members)
+            ctl_deploy.compose("up", "-d", *(["--force-recreate"] if credential else []), services=members)
     return 0
 
 
 def bring(words):
+    if jb.PLAN.get("backup", {}).get("restore_from") and not os.path.exists(jb.VAR + "/backup/fetched") and (
+        os.path.exists(jb.VAR + "/backup/fetching") or not os.path.exists(jb.HOME + "/.env")
+    ):
+        print("the backup that this machine begins with is not here yet: try again when `bootstrapctl status` shows it")
+        return 1
     row = MINE.get(words[0]) if len(words) == 1 else None
     if not row:
         print("bootstrapctl secrets set NAME, one of: " + (", ".join(MINE) or "none comes later here"))
@@ -121,6 +141,8 @@ def bring(words):
         os.makedirs(jb.HOME + "/credentials", mode=0o700, exist_ok=True)
         store(row, value)
         jb.update()
+        if any(login["password"] == row["name"] for login in jb.PLAN["docker"]["logins"]):
+            jb.run([jb.CODE + "/stages/secrets"], 120)
         if had and os.path.exists(jb.VAR + "/started"):
             return replace(set(names) - set(jb.waiting()), "credential" in row)
     still = jb.waiting()

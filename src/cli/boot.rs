@@ -122,7 +122,7 @@ impl Boot {
     /// What the machine's cloud-init reads.
     fn encoded(&self, plan: &plan::Plan) -> Result<Encoded> {
         let provider = self.provider.as_deref().and_then(provider::named);
-        let format = provider.map_or(self.format, |provider| provider.format.0);
+        let format = provider.map_or(self.format, |provider| provider.form(plan.distribution));
         let mut encoded = if let (Some(url), Some(file)) = (&self.bundle_url, &self.bundle_file) {
             let (stub, rest) = encode::remote(plan, url, format.frame())?;
             deliver::file(file, &rest, 0o600)?;

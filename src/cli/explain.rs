@@ -1,9 +1,11 @@
 //! `explain`: what will be on the machine.
 
-use super::{Source, Verbosity, load_plan};
+use super::{Source, Verbosity, plan_of};
 use crate::encode::{self, Format};
 use crate::plan::Plan;
 use crate::deliver;
+use crate::load::Input;
+use crate::resolve::Ask;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
@@ -26,7 +28,8 @@ pub struct Explain {
 impl Explain {
     /// Runs the command.
     pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
-        let plan = match load_plan(&self.source, verbosity)? {
+        let input = Input { ask: Ask::WithoutCommands, ..self.source.input() };
+        let plan = match plan_of(&input, verbosity)? {
             Ok((_, plan)) => plan,
             Err(code) => return Ok(code),
         };

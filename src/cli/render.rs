@@ -66,7 +66,7 @@ impl Shape {
 }
 
 /// A URL that a machine can fetch from.
-fn address(text: &str) -> Result<Url, String> {
+pub(super) fn address(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{error}: write it as `https://files.example.com/my.bundle`"))?;
     if !matches!(url.scheme(), "http" | "https") || url.as_str().contains(['\'', '\\', '{', '}']) {
         return Err("a machine fetches by http and https alone, from a URL without quotes and braces".to_owned());
@@ -84,12 +84,15 @@ impl Render {
             crate::tell!("error: a bundle is a folder: say where with `-o FOLDER`");
             return Ok(ExitCode::from(BAD_INPUT));
         }
+        if let Some(code) = self.source.overwritten(self.output.as_deref(), None) {
+            return Ok(code);
+        }
         let plan = match load_plan(&self.source, verbosity)? {
             Ok((_, plan)) => plan,
             Err(code) => return Ok(code),
         };
         let provider = self.provider.as_deref().and_then(provider::named);
-        let format = provider.map_or(self.format.format(), |provider| provider.format.0);
+        let format = provider.map_or(self.format.format(), |provider| provider.form(plan.distribution));
         let encoded = match &self.bundle_url {
             Some(url) => encode::remote(&plan, url, format.frame())?.0,
             None => format.encode(&plan)?,
@@ -112,6 +115,9 @@ impl Render {
         let bytes = encoded.user_data.len();
         if verbosity > Verbosity::Normal {
             crate::tell!("{bytes} bytes, bundle {}", encoded.sha256);
+        }
+        if verbosity > Verbosity::Quiet && self.bundle_url.is_none() && matches!(format, Format::Gzip) {
+            crate::tell!("note: this is no text: hand it over as a file, by the provider's own command or API");
         }
         if verbosity > Verbosity::Quiet && provider.is_none() && format == Format::Packed && bytes > encode::BUDGET_BYTES {
             crate::tell!("note: {bytes} bytes are more than the {} that the strictest providers take; `--size` tells what they are", encode::BUDGET_BYTES);
@@ -137,13 +143,15 @@ impl Render {
         for row in encode::sizes(plan)? {
             crate::tell!("  {:<14}{:>8} bytes", row.section, row.packed);
         }
+        let mut least = bytes;
         for sets in SMALLER {
             let mut source = self.source.clone();
             source.sets.extend(sets.iter().map(|set| (*set).to_owned()));
             let profile = load::load(&source.input(), &|name| std::env::var(name).ok(), &mut crate::report::Report::default());
             let Some(smaller) = profile.map(|profile| crate::plan::plan(&profile)).transpose()? else { continue };
-            let size = provider.format.0.encode(&smaller)?.user_data.len();
-            if size < bytes {
+            let size = provider.form(plan.distribution).encode(&smaller)?.user_data.len();
+            if size < least {
+                least = size;
                 let words = sets.iter().map(|set| format!("--set {set}")).collect::<Vec<_>>().join(" ");
                 let fits = if size <= limit { ", which fits" } else { "" };
                 crate::tell!("  with `{words}`: {size} bytes{fits}");

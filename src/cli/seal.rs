@@ -29,6 +29,9 @@ pub struct Seal {
 impl Seal {
     /// Runs the command.
     pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
+        if let Some(code) = self.source.overwritten(Some(&self.output), None) {
+            return Ok(code);
+        }
         let input = Input { ask: Ask::Sealed, ..self.source.input() };
         let Some(profile) = load_profile(&input, verbosity) else { return Ok(ExitCode::from(BAD_INPUT)) };
         let (text, names) = plan::to_seal(&profile)?;

@@ -18,6 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use url::Url;
 
 /// How long a server may take until it has an address.
 const ADDRESS: Duration = Duration::from_secs(300);
@@ -86,6 +87,9 @@ pub struct Launch {
     /// Name of the server; without it, the profile's host name.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// Send a stub that fetches the rest from here; upload first what `bundle` writes.
+    #[arg(long, value_name = "URL", value_parser = super::render::address)]
+    bundle_url: Option<Url>,
     /// Print the request, and send nothing.
     #[arg(long)]
     dry_run: bool,
@@ -123,20 +127,36 @@ impl Launch {
         }
         let api = self.account.api()?;
         let provider = api.provider();
-        let encoded = provider.format.0.encode(&plan)?;
+        let form = provider.form(profile.distribution);
+        let encoded = match &self.bundle_url {
+            Some(url) => encode::remote(&plan, url, form.frame())?.0,
+            None => form.encode(&plan)?,
+        };
         if let Some(excess) = provider.excess(encoded.user_data.len()) {
             let bytes = encoded.user_data.len();
-            crate::tell!("error: {} takes no {bytes} bytes of user-data ({excess} too many): `julia-bootstrap render --provider {}` says what would fit", provider.title, provider.id);
+            crate::tell!("error: {} takes no {bytes} bytes of user-data ({excess} too many): `julia-bootstrap render --provider {}` says what would fit; or upload what `bundle` writes, and add --bundle-url", provider.title, provider.id);
             return Ok(ExitCode::from(BAD_INPUT));
         }
         let Some(image) = self.image.as_deref().or_else(|| api.image(profile.distribution)) else {
             bail!("{} has no image of {} that is known here: name one with --image", provider.title, profile.distribution.facts().title);
         };
+        let wanted = profile.host.size.memory_mib;
+        let size = match (self.size.as_deref(), wanted) {
+            (Some(size), _) => size,
+            (None, ..=4096) => provider.sizes[0],
+            (None, ..=8192) => provider.sizes[1],
+            _ => bail!("no plan of {} with {wanted} MiB of memory is known here: name one with --size", provider.title),
+        };
+        let mut region = self.account.region(api, self.region.as_deref());
+        // The usual variable names a region, and a server stands in one of its zones.
+        if api.regional() && region.ends_with(|last: char| last.is_ascii_digit()) {
+            region.push('a');
+        }
         let sent = String::from_utf8(provider.sent(&encoded.user_data)).context("user-data for an API is text")?;
         let order = Order {
             name: self.name.as_deref().unwrap_or(&profile.host.hostname),
-            region: self.region.as_deref().unwrap_or_else(|| provider.regions.split(", ").next().unwrap_or_default()),
-            size: self.size.as_deref().unwrap_or(provider.sizes[usize::from(profile.host.size.memory_mib > 4096)]),
+            region: &region,
+            size,
             image,
             user_data: &sent,
         };
@@ -155,7 +175,7 @@ impl Launch {
                 crate::tell!("{text}");
             }
         };
-        say(format!("creating {name} at {title} ({}, {}, {}); should this be interrupted, `julia-bootstrap list --provider {id}` shows what is there", order.region, order.size, order.image));
+        say(format!("creating {name} at {title} ({}, {}, {}); should this be interrupted, `julia-bootstrap list --provider {id}{}` shows what is there", order.region, order.size, order.image, client.region_option()));
         let server = match cloud::make(&client, order)? {
             Made::New(server) => server,
             Made::There(server) => {
@@ -313,7 +333,7 @@ impl Destroy {
             bail!("{name} ({}) was not made by this tool: destroy it at {}, if that is meant", server.id, client.title());
         }
         if !self.yes {
-            crate::tell!("{name} ({}, {}) and everything on it will be gone. Type its name to go on:", server.id, server.address.as_deref().unwrap_or("no address"));
+            crate::tell!("{name} ({}, {}) and everything on it will be gone{}. Type its name to go on:", server.id, server.address.as_deref().unwrap_or("no address"), client.api.afterlife());
             let mut line = String::new();
             std::io::stdin().lock().read_line(&mut line).context("reading the name")?;
             if line.trim() != *name {
@@ -322,7 +342,7 @@ impl Destroy {
         }
         client.send(&client.api.destroy(&server.id))?;
         if verbosity > Verbosity::Quiet {
-            crate::tell!("{name} ({}) is destroyed", server.id);
+            crate::tell!("{name} ({}) is destroyed{}", server.id, client.api.afterlife());
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,10 +1,11 @@
 //! `sign`: a bundle that machines follow.
 
 use super::seal::program;
-use super::{BAD_INPUT, Source, Verbosity, load_plan};
+use super::{BAD_INPUT, Source, Verbosity, plan_of};
 use crate::encode::signed;
 use crate::load::{self, Input};
 use crate::profile::model::{Profile, SecretValue};
+use crate::resolve::Ask;
 use crate::secret::Secret;
 use crate::deliver;
 use anyhow::{Context, Result};
@@ -54,6 +55,9 @@ impl Sign {
             return new_key(path, verbosity);
         }
         let (Some(source), Some(path)) = (&self.source, &self.key) else { return bad("say which profile, and which key".to_owned()) };
+        if let Some(code) = source.overwritten(self.output.as_deref(), Some(path)) {
+            return Ok(code);
+        }
         let serial = match self.serial {
             Some(number) => number,
             None => SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs(),
@@ -67,7 +71,8 @@ impl Sign {
             Ok(None) => return bad(format!("{} has a password: write it in MINISIGN_PASSWORD", path.display())),
             Err(error) => return bad(format!("{}: {error:#}", path.display())),
         };
-        let (profile, plan) = match load_plan(source, verbosity)? {
+        // Given secrets are no part of a bundle, and whoever signs need not have them.
+        let (profile, plan) = match plan_of(&Input { ask: Ask::Nothing, ..source.input() }, verbosity)? {
             Ok(both) => both,
             Err(code) => return Ok(code),
         };

@@ -170,6 +170,10 @@ pub trait Api: Sync {
     fn listed(&self, answer: &Value) -> Option<(Vec<Server>, Option<String>)>;
     /// Takes a server away.
     fn destroy(&self, id: &str) -> Call;
+    /// What is to be said of the end of a server, where it does not end at once.
+    fn afterlife(&self) -> &'static str {
+        ""
+    }
     /// Lets ports through a firewall that the provider has before a new server.
     fn open(&self, _name: &str, _ports: &[PortRule]) -> Option<Call> {
         None
@@ -258,9 +262,10 @@ fn found_after(client: &Client<'_>, order: &Order<'_>, error: anyhow::Error) -> 
         Ok(Some(server)) => Ok(Made::New(server)),
         Ok(None) => Err(error.context(format!("no server called {} was made", order.name))),
         Err(second) => Err(error.context(format!(
-            "whether a server called {} was made is not known ({second:#}): `julia-bootstrap list --provider {}` tells, and what is there costs money",
+            "whether a server called {} was made is not known ({second:#}): `julia-bootstrap list --provider {}{}` tells, and what is there costs money",
             order.name,
-            client.api.provider().id
+            client.api.provider().id,
+            client.region_option()
         ))),
     }
 }

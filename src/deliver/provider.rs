@@ -11,6 +11,7 @@ mod nocloud;
 mod openstack;
 pub mod vultr;
 
+use crate::distribution::Distribution;
 use crate::encode::Format;
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
@@ -66,6 +67,8 @@ pub struct Provider {
     pub limit_source: &'static str,
     /// The form that is chosen for it.
     pub format: FormatName,
+    /// The form for its images of Debian, where they take another one.
+    pub on_debian: Option<FormatName>,
     /// How its API takes it.
     pub transport: Transport,
     /// What its machines take off.
@@ -101,6 +104,12 @@ pub fn named(id: &str) -> Option<&'static Provider> {
 }
 
 impl Provider {
+    /// The form that its image of a distribution reads.
+    pub fn form(&self, distribution: Distribution) -> Format {
+        let debian = matches!(distribution, Distribution::Debian12 | Distribution::Debian13);
+        self.on_debian.filter(|_| debian).unwrap_or(self.format).0
+    }
+
     /// Bytes over the limit.
     pub fn excess(&self, bytes: usize) -> Option<usize> {
         bytes.checked_sub(self.limit?).filter(|excess| *excess > 0)
@@ -139,6 +148,12 @@ impl Provider {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn debian_without_cloud_init_gets_a_script() {
+        let gcp = named("gcp").expect("a row");
+        assert_eq!((gcp.form(Distribution::Debian13), gcp.form(Distribution::Ubuntu2404)), (Format::Sh, Format::Packed));
+    }
 
     #[test]
     fn names_are_in_order_and_found() {

@@ -117,7 +117,8 @@ impl Expect {
         let mut names: Vec<String> = Vec::new();
         // What waits for a secret is not there yet.
         let needs = crate::plan::needs(profile);
-        let services = || profile.stack.iter().flat_map(|stack| &stack.services).filter(|service| !needs.contains_key(&service.name));
+        let later = |name: &String| profile.secrets.iter().any(|secret| secret.name == *name && secret.value == SecretValue::Later);
+        let services = || profile.stack.iter().flat_map(|stack| &stack.services).filter(|service| !needs.get(&service.name).is_some_and(|names| names.iter().any(later)));
         let routes = || services().flat_map(|service| &service.routes);
         if profile.domain.is_some() {
             let hosts = routes().filter_map(|route| route.host.as_ref());

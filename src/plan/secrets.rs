@@ -52,9 +52,10 @@ pub fn to_seal(profile: &Profile) -> Result<(Secret, Vec<String>)> {
     Ok((Secret::new(Value::Object(rows).to_string()), names))
 }
 
-/// The services that must wait for secrets that come later, each with their names; who depends on one waits with it.
+/// The services that must wait for secrets that come later, each with their names; who depends on one waits with it. And those that use
+/// sealed ones, which can be replaced, too.
 pub fn needs(profile: &Profile) -> BTreeMap<String, BTreeSet<String>> {
-    let later: Vec<_> = profile.secrets.iter().filter(|secret| secret.value == SecretValue::Later).collect();
+    let later: Vec<_> = profile.secrets.iter().filter(|secret| matches!(secret.value, SecretValue::Later | SecretValue::Sealed(_))).collect();
     let Some(stack) = profile.stack.as_ref().filter(|_| !later.is_empty()) else { return BTreeMap::new() };
     let services = stack.compose.get("services").and_then(Node::as_map).unwrap_or_default();
     let services: Vec<_> = services.iter().filter_map(|(key, node)| Some((base(stack, key.as_str()?), node))).collect();
@@ -68,7 +69,7 @@ pub fn needs(profile: &Profile) -> BTreeMap<String, BTreeSet<String>> {
     loop {
         let mut grown = false;
         for (name, node) in &services {
-            let theirs: BTreeSet<_> = names(node.get("depends_on")).into_iter().flat_map(|other| needs.get(base(stack, other)).cloned().unwrap_or_default()).collect();
+            let theirs: BTreeSet<_> = depends(node).into_iter().flat_map(|other| needs.get(base(stack, other)).cloned().unwrap_or_default()).collect();
             let mine = needs.entry((*name).to_owned()).or_default();
             let before = mine.len();
             mine.extend(theirs);
@@ -85,6 +86,13 @@ pub fn needs(profile: &Profile) -> BTreeMap<String, BTreeSet<String>> {
 fn base<'n>(stack: &Stack, name: &'n str) -> &'n str {
     let turns = |base: &&str| stack.services.iter().any(|service| service.name == *base && stack.compose.get("services").is_none_or(|all| all.get(base).is_none()));
     COLOURS.iter().filter_map(|colour| name.strip_suffix(colour)?.strip_suffix('-')).find(turns).unwrap_or(name)
+}
+
+/// The services that must be there before one is: by `depends_on`, or because it lives in a part of theirs.
+fn depends(node: &Node) -> Vec<&str> {
+    let shared = ["network_mode", "ipc", "pid"].iter().filter_map(|key| node.get(key)?.as_str()?.strip_prefix("service:"));
+    let parts = ["links", "volumes_from"].iter().flat_map(|key| names(node.get(key))).filter_map(|item| item.split(':').next());
+    names(node.get("depends_on")).into_iter().chain(shared).chain(parts).collect()
 }
 
 /// The items of a list, or the keys of a mapping.

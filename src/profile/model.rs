@@ -394,8 +394,10 @@ pub struct SecretSpec {
     pub name: String,
     /// Where it ends.
     pub place: SecretPlace,
-    /// Where it comes from.
+    /// What it is.
     pub value: SecretValue,
+    /// Where its author keeps it, for people: ``the variable `X` ``; none for what is not given.
+    pub origin: Option<String>,
 }
 
 /// Where a secret ends on the machine.

@@ -18,7 +18,7 @@ pub fn add_secrets(secrets: &mut Vec<SecretSpec>) {
     for name in SECRETS {
         if !secrets.iter().any(|secret| secret.name == *name) {
             let value = SecretValue::Generate { length: 32 };
-            secrets.push(SecretSpec { name: (*name).to_owned(), place: SecretPlace::Env, value });
+            secrets.push(SecretSpec { name: (*name).to_owned(), place: SecretPlace::Env, value, origin: None });
         }
     }
 }

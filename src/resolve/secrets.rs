@@ -27,7 +27,12 @@ pub enum Ask {
     WithoutCommands,
     /// Of the sealed ones alone.
     Sealed,
+    /// None at all.
+    Nothing,
 }
+
+/// In place of a value that nobody asked for; as long as what password managers make.
+pub const STAND_IN: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 
 /// Where values come from.
 #[derive(Clone, Copy)]
@@ -47,7 +52,9 @@ fn one(name: &Spanned<SecretName>, written: &SecretFields, origin: Origin<'_>, r
     let place = place(name, written, report);
     let value = value(name, written, origin, report);
     let (place, value) = (place?, value?);
-    if let SecretValue::Given(secret) | SecretValue::Sealed(Some(secret)) = &value {
+    if let SecretValue::Given(secret) | SecretValue::Sealed(Some(secret)) = &value
+        && written.sealed == (origin.ask == Ask::Sealed)
+    {
         if secret.expose().is_empty() {
             report.warning(name.span, "empty-secret", format!("the secret `{}` is empty", name.value.0));
         }
@@ -56,7 +63,10 @@ fn one(name: &Spanned<SecretName>, written: &SecretFields, origin: Origin<'_>, r
             report.error(name.span, "secret-value", message).help("add `as: credential` to embed it as a file");
         }
     }
-    Some(SecretSpec { name: name.value.0.clone(), place, value })
+    let variable = written.env.as_ref().map(|variable| format!("the variable {}", variable.value.0));
+    let file = || Some(format!("the file {}", written.file.as_ref()?.value.0));
+    let command = || Some(format!("what `{}` says", shown(written.command.as_ref()?.value.0.first()?)));
+    Some(SecretSpec { name: name.value.0.clone(), place, value, origin: variable.or_else(file).or_else(command) })
 }
 
 fn place(name: &Spanned<SecretName>, written: &SecretFields, report: &mut Report) -> Option<SecretPlace> {
@@ -109,7 +119,9 @@ fn value(name: &Spanned<SecretName>, written: &SecretFields, origin: Origin<'_>,
     if written.sealed != (origin.ask == Ask::Sealed) {
         return Some(if written.sealed { SecretValue::Sealed(None) } else { SecretValue::Given(Secret::new("")) });
     }
-    let secret = if let Some(variable) = &written.env {
+    let secret = if origin.ask == Ask::Nothing {
+        STAND_IN.to_owned()
+    } else if let Some(variable) = &written.env {
         let value = (origin.env)(&variable.value.0);
         if value.is_none() {
             report
@@ -122,8 +134,7 @@ fn value(name: &Spanned<SecretName>, written: &SecretFields, origin: Origin<'_>,
     } else if let Some(command) = written.command.as_ref().filter(|_| origin.ask != Ask::WithoutCommands) {
         said(shown, command, report)?
     } else {
-        // As long as what password managers make.
-        "x".repeat(32)
+        STAND_IN.to_owned()
     };
     let secret = Secret::new(secret);
     Some(if written.sealed { SecretValue::Sealed(Some(secret)) } else { SecretValue::Given(secret) })

@@ -1,7 +1,7 @@
 //! Backups: what would be lost.
 
 use super::at;
-use crate::profile::model::SecretPlace;
+use crate::profile::model::{SecretPlace, SecretValue};
 use crate::profile::reader::shown;
 use crate::report::Report;
 use crate::resolve::{Extended, Resolved};
@@ -63,8 +63,15 @@ fn offsite(resolved: &Resolved, root: &Node, report: &mut Report) {
             let message = format!("`{name}` is made on the machine, and dies with it: nobody could reach or read the backups then");
             report.error(span, "generated", message).help("choose it yourself, keep it elsewhere too, and write the secret as `{env: …}` or `{file: …}`");
         }
+        let sealed = resolved.profile.secrets.iter().any(|secret| secret.name == name && matches!(secret.value, SecretValue::Sealed(_)));
+        if sealed && resolved.profile.backup.as_ref().is_some_and(|backup| backup.restore_from.is_some()) {
+            let message = format!("`{name}` is sealed, and the backup that this machine begins with is fetched before anything is unsealed");
+            report.error(span, "sealed", message).help("take `sealed` out of the secret, or `restore_from` out of the profile");
+        }
     }
-    if let Some(password) = node.get("password").filter(|password| !password.is_null()) {
+    // What is no secret's name may be the value itself.
+    let password = node.get("password").filter(|password| password.as_str().is_some_and(|name| super::secret_names(root).any(|known| known == name)));
+    if let Some(password) = password {
         let message = format!("without the value of `{}` nobody can read the off-site backups, and the machine's own copy is lost with the machine", shown(password.as_str().unwrap_or_default()));
         report.note(password.span, "repository-password", message).help("keep it where your team keeps passwords, and try it from another computer: `restic snapshots`");
     }

@@ -4,7 +4,7 @@ use super::{at, is_example};
 use crate::profile::model::{DockerSource, Protocol, SecretPlace, SecretValue};
 use crate::profile::reader::{nearest, shown};
 use crate::report::{Report, Severity, Span};
-use crate::resolve::Resolved;
+use crate::resolve::{Resolved, STAND_IN};
 use crate::yaml::Node;
 
 pub(super) fn check(resolved: &Resolved, root: &Node, report: &mut Report) {
@@ -106,6 +106,9 @@ pub(super) fn is_generated(resolved: &Resolved, name: &str) -> bool {
 fn unusable_key(value: &SecretValue) -> Option<&'static str> {
     let SecretValue::Given(secret) = value else { return None };
     let text = secret.expose();
+    if text == STAND_IN {
+        return None;
+    }
     let first = text.lines().next().unwrap_or_default();
     if !first.starts_with("-----BEGIN ") || !first.ends_with(" PRIVATE KEY-----") {
         return Some("is no SSH private key");

@@ -76,6 +76,14 @@ fn networks(document: &Node, report: &mut Report) {
 
 fn image(service: &Extended, report: &mut Report) {
     let name = &service.name;
+    if let Some(build) = service.node.get("build").filter(|build| !build.is_null() && service.source.is_none()) {
+        let context = build.as_str().or_else(|| build.get("context").and_then(Node::as_str)).unwrap_or(".");
+        if is_relative(context) && !context.contains("://") {
+            report
+                .error(build.span, "relative-path", "nothing puts this folder on the machine, so there is nothing to build")
+                .help("let the machine fetch it: `x-bootstrap: {source: {git: …, branch: main}}`, or name an image");
+        }
+    }
     let node = service.node.get("image").filter(|image| !image.is_null());
     let Some((node, image)) = node.and_then(|node| Some((node, node.as_str()?))) else {
         if !service.is_built() && service.node.get("extends").is_none() {
@@ -104,14 +112,6 @@ fn image(service: &Extended, report: &mut Report) {
                 .help("name the version that you tried");
         }
         _ => {}
-    }
-    if let Some(build) = service.node.get("build").filter(|build| !build.is_null() && service.source.is_none()) {
-        let context = build.as_str().or_else(|| build.get("context").and_then(Node::as_str)).unwrap_or(".");
-        if is_relative(context) && !context.contains("://") {
-            report
-                .error(build.span, "relative-path", "nothing puts this folder on the machine, so there is nothing to build")
-                .help("let the machine fetch it: `x-bootstrap: {source: {git: …, branch: main}}`, or name an image");
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Compose's interpolation: `${NAME}` is filled in from the secrets, and from nothing else.
 
 use crate::interpolation::{Operator, variables};
-use crate::profile::model::SecretPlace;
+use crate::profile::model::{SecretPlace, SecretValue};
 use crate::profile::reader::{nearest, shown};
 use crate::report::Report;
 use crate::resolve::Resolved;
@@ -13,25 +13,32 @@ pub(super) fn check(resolved: &Resolved, root: &Node, document: &Node, report: &
     let mut known: Vec<&str> = super::secret_names(root).filter(|name| !file(name)).collect();
     known.extend(secrets.iter().map(|secret| secret.name.as_str()).filter(|name| !file(name)));
     known.extend(resolved.profile.variables.iter().map(|(name, _)| name.as_str()));
+    let later: Vec<&str> = secrets.iter().filter(|secret| secret.value == SecretValue::Later).map(|secret| secret.name.as_str()).collect();
     for (key, value) in document.as_map().unwrap_or_default() {
         if !key.as_str().is_some_and(|key| key.starts_with("x-")) {
-            walk(value, &known, report);
+            walk(value, &known, &later, report);
         }
     }
 }
 
-fn walk(node: &Node, known: &[&str], report: &mut Report) {
+fn walk(node: &Node, known: &[&str], later: &[&str], report: &mut Report) {
     match &node.kind {
-        Kind::Seq(items) => items.iter().for_each(|item| walk(item, known, report)),
+        Kind::Seq(items) => items.iter().for_each(|item| walk(item, known, later, report)),
         Kind::Map(entries) => {
             for (key, value) in entries {
                 if !key.as_str().is_some_and(|key| key.starts_with("x-")) {
-                    walk(value, known, report);
+                    walk(value, known, later, report);
                 }
             }
         }
         Kind::Scalar { text, .. } => {
             for (name, operator) in variables(text) {
+                if operator == Operator::Required && later.contains(&name) {
+                    report
+                        .error(node.span, "later", format!("`{}` comes later, and until then Compose would start nothing at all", shown(name)))
+                        .help(format!("write `${{{}}}`: what needs it waits anyway", shown(name)));
+                    continue;
+                }
                 if matches!(operator, Operator::Default) || known.contains(&name) || name == "COMPOSE_PROJECT_NAME" {
                     continue;
                 }

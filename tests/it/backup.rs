@@ -116,3 +116,17 @@ fn the_machine_is_told() {
     }));
     assert_eq!(told(&profile("", "backup: none", "")), Value::Null);
 }
+
+#[test]
+fn the_backup_that_a_machine_begins_with_needs_no_seal() {
+    let test = offsite("repository: \"rest:https://h/\", password: P").set("secrets.P.sealed=true");
+    assert!(!test.findings().contains("error[sealed]"));
+    let said = test.set("restore_from=latest").findings();
+    assert!(said.contains("error[sealed] `P` is sealed, and the backup that this machine begins with is fetched before anything is unsealed"), "{said}");
+}
+
+#[test]
+fn a_pasted_password_is_not_repeated() {
+    let said = offsite("repository: \"rest:https://h/\", password: hunter2-pasted").findings();
+    assert!(said.contains("error[no-secret]") && !said.contains("hunter2"), "{said}");
+}

@@ -230,6 +230,8 @@ rejects! {
     what_compose_cannot_find: service("env_file: app.env\nbuild: .\nx-bootstrap: {route: {port: 1}}") =>
         "11:15 error[relative-path] nothing puts this file on the machine, and Compose starts nothing without it | write the values under `environment`, and those that are secret under `secrets`\n\
          12:12 error[relative-path] nothing puts this folder on the machine, so there is nothing to build | let the machine fetch it: `x-bootstrap: {source: {git: …, branch: main}}`, or name an image";
+    build_without_image: Test::new("services:\n  a: {build: ., restart: always, healthcheck: {test: x}}").findings() =>
+        "6:14 error[relative-path] nothing puts this folder on the machine, so there is nothing to build | let the machine fetch it: `x-bootstrap: {source: {git: …, branch: main}}`, or name an image";
     unknown_dependency: service("depends_on: {b: {condition: service_healthy}}") =>
         "11:18 error[no-service] there is no service `b` | did you mean `a`?";
     privileged: service("privileged: true\nnetwork_mode: host") =>

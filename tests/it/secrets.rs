@@ -85,6 +85,8 @@ services:
   later-still: {image: 'x:1', depends_on: {after: {condition: service_started}}}
   turns: {image: 'x:1', environment: {A: '${LATER}'}, healthcheck: {test: x}, x-bootstrap: {deploy: blue-green, route: {path: /, port: 9}}}
   asks: {image: 'x:1', depends_on: [turns]}
+  beside: {image: 'x:1', network_mode: 'service:direct'}
+  inherits: {image: 'x:1', volumes_from: ['file:ro']}
   other: {image: 'x:1', environment: {A: '${MADE}', LATERAL: '${LATERAL:-x}', TEXT: 'LATER $$LATER'}}
 ";
     let test = Test::new("domain: t.dev\nsecrets: {LATER: {later: true}, key.pem: {later: true, as: credential}, MADE: generate}\ncompose: c.yaml\n");
@@ -92,8 +94,8 @@ services:
     let needs = json(&test, "plan")["needs"].clone();
     let both = serde_json::json!(["LATER"]);
     let names: Vec<_> = needs.as_object().expect("rows").keys().cloned().collect();
-    assert_eq!(names, ["after", "asks", "declared", "direct", "file", "folder", "later-still", "listed", "named", "turns", "whole"]);
-    for name in ["after", "asks", "declared", "direct", "later-still", "turns", "whole"] {
+    assert_eq!(names, ["after", "asks", "beside", "declared", "direct", "file", "folder", "inherits", "later-still", "listed", "named", "turns", "whole"]);
+    for name in ["after", "asks", "beside", "declared", "direct", "later-still", "turns", "whole"] {
         assert_eq!(needs[name], both, "{name}");
     }
     assert_eq!((&needs["file"], &needs["folder"]), (&serde_json::json!(["key.pem"]), &serde_json::json!(["key.pem"])));
@@ -105,4 +107,59 @@ services:
 fn what_the_machine_itself_needs_cannot_come_later() {
     let said = Test::service("").set("alerts={slack: A}").set("secrets={A: {later: true}}").findings();
     assert!(said.contains("error[later] `A` is needed from the first boot on"), "{said}");
+}
+
+#[test]
+fn what_comes_later_is_not_demanded_of_compose() {
+    let said = Test::service("environment: {A: '${L:?is missing}'}").set("secrets={L: {later: true}}").findings();
+    assert!(said.contains("error[later] `L` comes later, and until then Compose would start nothing at all"), "{said}");
+}
+
+/// The tool, on a profile in a folder.
+fn tool(folder: &std::path::Path, words: &[&str]) -> assert_cmd::assert::Assert {
+    Command::cargo_bin("julia-bootstrap").expect("the binary").current_dir(folder).env_remove("V").args(words).assert()
+}
+
+#[test]
+fn what_is_read_is_not_written_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let profile = format!("version: 1\nname: t\ndistribution: debian-13\nadmin: {{ssh_keys: [\"{}\"]}}\n", crate::support::KEY);
+    std::fs::write(folder.path().join("p.yaml"), &profile).expect("writing");
+    std::fs::write(folder.path().join("v.env"), "V=1\n").expect("writing");
+    for words in [
+        &["render", "p.yaml", "-o", "./p.yaml"][..],
+        &["bundle", "p.yaml", "-o", "p.yaml"],
+        &["iso", "p.yaml", "-o", "p.yaml"],
+        &["render", "p.yaml", "--env-file", "v.env", "-o", "v.env"],
+        &["seal", "p.yaml", "--env-file", "v.env", "-o", "v.env"],
+        &["sign", "p.yaml", "--key", "v.env", "-o", "v.env"],
+    ] {
+        tool(folder.path(), words).code(2).stderr(predicates::str::contains("is read here, and would be written over"));
+    }
+    assert_eq!(std::fs::read_to_string(folder.path().join("p.yaml")).expect("reading"), profile);
+    assert_eq!(std::fs::read_to_string(folder.path().join("v.env")).expect("reading"), "V=1\n");
+}
+
+#[test]
+fn explain_says_where_secrets_come_from_and_asks_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let profile = format!(
+        "version: 1\nname: t\ndistribution: debian-13\nadmin: {{ssh_keys: [\"{}\"]}}\nsecrets:\n  A: {{command: [touch, mark], as: credential}}\n  B: {{file: b}}\n  C: {{env: W}}\n  D: generate\n",
+        crate::support::KEY
+    );
+    std::fs::write(folder.path().join("p.yaml"), profile).expect("writing");
+    std::fs::write(folder.path().join("b"), "value-of-b").expect("writing");
+    let run = |words: &[&str]| {
+        let mut command = Command::cargo_bin("julia-bootstrap").expect("the binary");
+        command.current_dir(folder.path()).env("W", "value-of-c").args(["-q", "explain", "p.yaml"]).args(words).assert().success()
+    };
+    for words in [&[][..], &["--json"], &["--size"]] {
+        let output = run(words).get_output().stdout.clone();
+        let text = String::from_utf8(output).expect("text");
+        assert!(!text.contains("value-of"), "{text}");
+        for from in ["A: from what `touch` says", "B: from the file b", "C: from the variable W", "D: made on the machine"] {
+            assert!(!words.is_empty() || text.contains(from), "{from}: {text}");
+        }
+    }
+    assert!(!folder.path().join("mark").exists());
 }

@@ -3,7 +3,9 @@
 The program runs as it is but for its absolute paths, which lead into a folder of the test, and its waits.
 """
 import argparse
+import contextlib
 import importlib.util
+import io
 import json
 import os
 import pathlib
@@ -82,13 +84,16 @@ class Docker:
         rows = written(args[4])["services"] if args[0] == "compose" else {}
         match args[0] if args[0] != "compose" else args[5]:
             case "up" if "--no-start" in args:
+                sleeping = [word.partition("=")[0] for word in args if word.endswith("=0")]
                 for name in self.model:
-                    if rows.get(name, {}).get("scale", self.model[name].get("scale", 1)):
+                    if name not in sleeping and rows.get(name, {}).get("scale", self.model[name].get("scale", 1)):
                         self.create(name, rows)
                     else:
                         self.containers = {c: v for c, v in self.containers.items() if v["service"] != name}
+            case "up" if "--scale" in args:
+                return 1, "no such service: disabled"
             case "up":
-                for name in args[8:]:
+                for name in [word for word in args[7:] if not word.startswith("--")]:
                     self.create(name, rows, "--no-deps" in args)
             case "run":
                 self.hooks.append([args[11], self.images[rows[args[11]]["image"]], args[12:]])
@@ -169,16 +174,17 @@ class Machine(Folder):
         self.docker = Docker(self.model)
         self.write("opt/x/.env", SLACK)
         code = "usr/local/lib/julia-bootstrap/"
-        for source, path in (("lib/jb.py", code + "jb.py"), ("lib/ctl_deploy.py", code + "ctl_deploy.py")):
+        for source, path in (("lib/jb.py", code + "jb.py"), ("lib/ctl_deploy.py", code + "ctl_deploy.py"), ("lib/late.py", code + "late.py")):
             text = (TOP / "cloud-init" / source).read_text()
             text = text.replace("sleep(0.5)", "sleep(0.01)").replace("began > 3 and", "began > 0 and").replace("began > 10)", "began > 0.2)")
             self.write(path, re.sub(r'(f?)"/(etc|var|run|usr|opt)/', rf'\1"{self.folder}/\2/', text))
+        self.write("run/julia-bootstrap/x", "")
 
     def load(self):
         """The program as a new process would find the machine; it says what it says to `said`."""
         self.write("etc/julia-bootstrap/plan.json", json.dumps(self.plan))
         self.said = []
-        for name in ("jb", "ctl_deploy"):
+        for name in ("jb", "late", "ctl_deploy"):
             spec = importlib.util.spec_from_file_location(name, self.folder / f"usr/local/lib/julia-bootstrap/{name}.py")
             sys.modules[name] = module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
@@ -262,6 +268,42 @@ class Machine(Folder):
             made = self.docker.made
             self.boot()
             self.assertEqual(self.docker.made, made, image)
+
+    def bring(self, name, value, code=0):
+        """`bootstrapctl secrets set`, with what is typed: what it says."""
+        self.load()
+        said = io.StringIO()
+        with unittest.mock.patch("sys.stdin", io.StringIO(value)), contextlib.redirect_stdout(said):
+            self.assertEqual(sys.modules["late"].bring([name]), code, said.getvalue())
+        return said.getvalue()
+
+    def test_who_waits_for_a_secret_keeps_nobody_from_a_deploy(self):
+        self.plan |= {"secrets": [{"name": "A", "later": True}, {"name": "B", "later": True}], "needs": {"cache": ["A"], "api": ["B"]}, "docker": {"logins": []}}
+        self.model["cache"] = {"image": "db:1", "health": 1}
+        self.model["mail"] = {"image": "db:1", "health": 1}
+        self.write("var/lib/julia-bootstrap/started", "")
+        self.write("opt/x/.env", SLACK + 'B="b"\n')
+        self.boot()
+        self.assertNotIn("cache", self.running())
+        self.ctl("deploy", "api", ":2")
+        self.assertEqual({k: v for k, v in self.running().items() if k.startswith("api")}, {"api-green": "i2"})
+        self.assertNotIn("cache", self.running())
+        # A secret of one is replaced while another still waits for its own; `api` gets it by a deploy of what it runs.
+        said = self.bring("B", "c$d\n")
+        self.assertNotIn("waits", said)
+        self.assertEqual({k: v for k, v in self.running().items() if k.startswith("api")}, {"api-blue": "i2"})
+        self.assertIn('B="c\\$d"\n', (self.folder / "opt/x/.env").read_text())
+        self.assertIn("starting cache", self.bring("A", "a"))
+
+    def test_no_secret_is_brought_before_the_backup_that_a_machine_begins_with(self):
+        self.plan |= {"secrets": [{"name": "A", "later": True}], "backup": {"restore_from": "latest", "single": []}, "docker": {"logins": []}}
+        (self.folder / "opt/x/.env").unlink()
+        self.assertIn("is not here yet", self.bring("A", "a", code=1))
+        self.assertFalse((self.folder / "opt/x/.env").exists())
+        self.write("opt/x/.env", SLACK)
+        self.write("var/lib/julia-bootstrap/backup/fetched", "then\n")
+        self.bring("A", "a")
+        self.assertIn('A="a"\n', (self.folder / "opt/x/.env").read_text())
 
     def test_what_is_not_well_stays_out(self):
         for kind in ("bad", "dead"):

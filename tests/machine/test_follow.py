@@ -174,6 +174,29 @@ class Follow(Folder):
                 self.assertEqual(self.remembered()["serial"], 0)
                 self.assertEqual(self.follow("--poll"), "", "not at once again")
 
+    def test_a_secret_that_a_failed_bundle_brought_is_taken_back(self):
+        self.put("/opt/x/.env", 'A="old"\nB="b"\n')
+        self.put("/opt/x/credentials/key", "old key")
+        before = self.folder / "var/lib/julia-bootstrap/follow-before.json"
+        home = f"{self.folder}/opt/x"
+
+        def worked():
+            self.worked = lambda: (0, "")
+            kept = json.loads(before.read_text())
+            kept["old"] = [[home + "/.env", "A", '"old"'], [home + "/credentials/key", "", "old key"]]
+            before.write_text(json.dumps(kept))
+            self.put("/opt/x/.env", 'B="b"\nA="wrong"\nMADE="m"\n')
+            self.put("/opt/x/credentials/key", "wrong key")
+            return 1, "web is unhealthy"
+
+        self.worked = worked
+        self.bundle(5, [("/opt/x/compose.yaml", "new\n")])
+        self.assertIn("all stays as it was: web is unhealthy", self.follow(code=1))
+        # What was made meanwhile stays: a database may have it already.
+        self.assertEqual(self.text("/opt/x/.env"), 'B="b"\nMADE="m"\nA="old"\n')
+        self.assertEqual(self.text("/opt/x/credentials/key"), "old key")
+        self.assertEqual(self.text("/opt/x/compose.yaml"), "old\n")
+
     def test_a_cut_leads_back(self):
         self.bundle(5, [("/opt/x/compose.yaml", "new\n"), ("/opt/x/RUNBOOK.md", "read\n")], units=[])
         self.follow("--poll")

@@ -6,8 +6,8 @@ use reqwest::StatusCode;
 use reqwest::blocking::{Request, Response};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use serde_json::Value;
-use std::cell::OnceCell;
-use std::time::Duration;
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
 
 /// How often what is safe to repeat is tried.
 const TRIES: u32 = 5;
@@ -24,7 +24,7 @@ pub struct Client<'a> {
     /// Whether it is another address, for tests.
     elsewhere: bool,
     credentials: Vec<String>,
-    token: OnceCell<String>,
+    token: RefCell<Option<(String, Instant)>>,
     http: reqwest::blocking::Client,
     pause: Duration,
 }
@@ -66,7 +66,7 @@ impl<'a> Client<'a> {
             .context("setting up HTTP")?;
         let elsewhere = base.is_some();
         let base = base.map_or_else(|| api.base(region), |base| base.trim_end_matches('/').to_owned());
-        Ok(Self { api, base, region: region.to_owned(), elsewhere, credentials, token: OnceCell::new(), http, pause })
+        Ok(Self { api, base, region: region.to_owned(), elsewhere, credentials, token: RefCell::new(None), http, pause })
     }
 
     /// The credentials, in the order of [`Api::variables`].
@@ -84,13 +84,22 @@ impl<'a> Client<'a> {
         if self.elsewhere { self.base.clone() } else { base.to_owned() }
     }
 
-    /// The token of this session, asked for once.
-    pub fn token(&self, ask: impl FnOnce() -> Result<String>) -> Result<String> {
-        if let Some(token) = self.token.get() {
-            return Ok(token.clone());
+    /// As an option of `list` and `destroy`, where each region has an API of its own.
+    pub fn region_option(&self) -> String {
+        if self.api.regional() { format!(" --region {}", self.region) } else { String::new() }
+    }
+
+    /// The token of this session; `ask` says also how long one lasts.
+    pub fn token(&self, ask: impl FnOnce() -> Result<(String, Duration)>) -> Result<String> {
+        let known = self.token.borrow().clone();
+        if let Some((token, _)) = known.filter(|(_, until)| Instant::now() < *until) {
+            return Ok(token);
         }
-        let token = ask()?;
-        Ok(self.token.get_or_init(|| token).clone())
+        let (token, lasts) = ask()?;
+        // A call takes its time, too.
+        let until = Instant::now() + lasts.saturating_sub(LIMIT);
+        *self.token.borrow_mut() = Some((token.clone(), until));
+        Ok(token)
     }
 
     /// Posts a form; what is not answered with JSON is an error.

@@ -6,7 +6,7 @@ use crate::distribution::Distribution;
 use anyhow::{Context, Result};
 use reqwest::blocking::Request;
 use serde_json::{Value, json};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The API.
 pub struct Contabo;
@@ -72,12 +72,18 @@ impl Api for Contabo {
         Call::removing(&format!("/v1/compute/instances/{id}/cancel"), json!({}))
     }
 
+    fn afterlife(&self) -> &'static str {
+        " when the time that is paid for is over: until then it runs, with all that is on it"
+    }
+
     fn authorize(&self, client: &Client<'_>, request: &mut Request) -> Result<()> {
         let token = client.token(|| {
             let [id, secret, user, password] = client.credentials() else { anyhow::bail!("there are four credentials") };
             let form = [("grant_type", "password"), ("client_id", id), ("client_secret", secret), ("username", user), ("password", password)];
             let answer = client.form(client.other(TOKENS) + TOKENS_PATH, &form)?;
-            answer["access_token"].as_str().map(str::to_owned).context("Contabo gave no token for its credentials")
+            let token = answer["access_token"].as_str().map(str::to_owned).context("Contabo gave no token for its credentials")?;
+            // Where it does not say, each call asks anew.
+            Ok((token, Duration::from_secs(answer["expires_in"].as_u64().unwrap_or(0))))
         })?;
         client::bearer(request, &token)?;
         request.headers_mut().insert("x-request-id", request_id().parse().context("a header")?);

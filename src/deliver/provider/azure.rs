@@ -10,6 +10,7 @@ pub const PROVIDER: Provider = Provider {
     limit: Some(65_535),
     limit_source: "customData, decoded (documentation)",
     format: FormatName(Format::Packed),
+    on_debian: None,
     transport: Transport::Base64,
     decoded: Decoded::Gzip,
     preamble: "",

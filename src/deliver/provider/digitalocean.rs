@@ -10,6 +10,7 @@ pub const PROVIDER: Provider = Provider {
     limit: Some(65_536),
     limit_source: "64 KiB (documentation)",
     format: FormatName(Format::Packed),
+    on_debian: None,
     transport: Transport::Raw,
     decoded: Decoded::Nothing,
     preamble: "",

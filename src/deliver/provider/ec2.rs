@@ -10,6 +10,7 @@ pub const PROVIDER: Provider = Provider {
     limit: Some(16_384),
     limit_source: "16 KB before base64 (documentation)",
     format: FormatName(Format::Gzip),
+    on_debian: None,
     transport: Transport::Base64,
     decoded: Decoded::Gzip,
     preamble: "",

@@ -10,6 +10,7 @@ pub const PROVIDER: Provider = Provider {
     limit: Some(32_768),
     limit_source: "32 KiB (documentation)",
     format: FormatName(Format::Packed),
+    on_debian: None,
     transport: Transport::Raw,
     decoded: Decoded::Base64Gzip,
     preamble: "",

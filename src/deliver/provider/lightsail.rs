@@ -10,6 +10,7 @@ pub const PROVIDER: Provider = Provider {
     limit: Some(14_336),
     limit_source: "16 KiB less the lines that AWS puts before it, for which 2 KiB are kept",
     format: FormatName(Format::Sh),
+    on_debian: None,
     transport: Transport::Raw,
     decoded: Decoded::Nothing,
     // Ours, and as short as theirs may be: what matters is that it is a script of its own, with its own first line.

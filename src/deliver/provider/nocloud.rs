@@ -10,6 +10,7 @@ pub const PROVIDER: Provider = Provider {
     limit: None,
     limit_source: "none is known",
     format: FormatName(Format::Packed),
+    on_debian: None,
     transport: Transport::Raw,
     decoded: Decoded::Gzip,
     preamble: "",

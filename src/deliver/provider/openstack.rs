@@ -10,6 +10,7 @@ pub const PROVIDER: Provider = Provider {
     limit: Some(49_149),
     limit_source: "Nova takes 65,535 characters of base64",
     format: FormatName(Format::Gzip),
+    on_debian: None,
     transport: Transport::Base64,
     decoded: Decoded::Gzip,
     preamble: "",

@@ -10,6 +10,7 @@ pub const PROVIDER: Provider = Provider {
     limit: Some(16_384),
     limit_source: "not published: the strictest of the others is assumed",
     format: FormatName(Format::Packed),
+    on_debian: None,
     transport: Transport::Base64,
     decoded: Decoded::Nothing,
     preamble: "",
