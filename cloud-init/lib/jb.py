@@ -26,7 +26,7 @@ PATIENCE = 5
 
 def read(path, default=""):
     try:
-        with open(path, encoding="utf-8", errors="replace") as f:
+        with open(path, encoding="utf-8", errors="replace", newline="") as f:
             return f.read()
     except OSError:
         return default
