@@ -1,10 +1,13 @@
 """What the lab's scripts share: where things are kept, running commands, and the mirrors that apt on this machine uses."""
+import functools
 import hashlib
+import http.server
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import threading
 
 SCRIPTS = pathlib.Path(__file__).resolve().parent
 APP = SCRIPTS.parent / "tests" / "lab" / "app"
@@ -55,6 +58,20 @@ def apt_proxy():
     out = run("apt-config", "shell", "proxy", "Acquire::http::Proxy").stdout
     match = re.search(r"proxy='(http[^']*)'", out)
     return match.group(1) if match else None
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder, and says nothing of it."""
+
+    def log_message(self, *_):
+        pass
+
+
+def serve_folder(address, port, folder):
+    """Serves a folder from a thread, until this process ends."""
+    server = http.server.ThreadingHTTPServer((address, port), functools.partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
 
 
 def digest(*things):

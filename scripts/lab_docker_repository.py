@@ -6,27 +6,18 @@ of the lab's tools. It proves the way from the key's fingerprint to installed pa
 import functools
 import gzip
 import hashlib
-import http.server
 import lzma
 import os
 import pathlib
 import re
 import shutil
-import threading
 import time
 import urllib.request
 
-from lab_common import cache_dir, run
+from lab_common import cache_dir, run, serve_folder
 
 # Each with Debian's package that is in it.
 PACKAGES = {"docker-ce": "docker.io", "docker-ce-cli": "", "containerd.io": "containerd", "docker-buildx-plugin": "", "docker-compose-plugin": ""}
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder."""
-
-    def log_message(self, *_):
-        pass
 
 
 def debian(mirror, suite, name, folder):
@@ -92,6 +83,5 @@ def build(work, mirror, suite="bookworm"):
 def serve(address, port, work, mirror):
     """Makes it, serves it from a thread, and tells what a profile must say to use it."""
     fingerprint = build(pathlib.Path(work), mirror)
-    server = http.server.ThreadingHTTPServer((address, port), functools.partial(Quiet, directory=str(pathlib.Path(work, "site"))))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    serve_folder(address, port, pathlib.Path(work, "site"))
     return ["--set", f"docker.repository=http://{address}:{port}", "--set", f"docker.fingerprint={fingerprint}"]

@@ -227,12 +227,11 @@ def brought(before):
 
 def replaced(before, values):
     # Compose does not see that a file is another one: who has it mounted is made again.
-    paths = {path for path, name, text in before.get("old", []) if not name and text}
-    if not values or not paths:
+    names = {secret for secret, (_, name, text) in zip(values, before.get("old", [])) if not name and text}
+    if not names:
         return
     import late  # pylint: disable=import-outside-toplevel
 
-    names = {name for name in values if late.raw(late.MINE[name])[0] in paths}
     users = {x for x, wants in PLAN.get("needs", {}).items() if names & {*wants}}
     if late.replace(users - set(jb.waiting()), True):
         raise Failed("a service is not well with its new secret")
@@ -292,7 +291,7 @@ def back():
     jb.write(BEFORE, json.dumps(before), 0o600)
     put(before["files"])
     for path, name, text in before.get("old", []):
-        # A line of .env, or all of a file.
+        # A line of .env, or all of a file; late.py does the same, but what is gone back to may be without it.
         if name:
             lines = [line for line in jb.read(path).split("\n") if line and not line.startswith(name + "=")]
             text = "\n".join([*lines, f"{name}={text}", ""])

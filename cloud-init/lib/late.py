@@ -17,9 +17,8 @@ MINE = {s["name"]: s for s in jb.PLAN["secrets"] if s.get("sealed") or s.get("la
 
 def has(s):
     # Whether it has its value by now.
-    if "credential" in s:
-        return bool(jb.read(f"{jb.HOME}/credentials/{s['credential']}"))
-    return bool(re.search(rf'^{s["name"]}=(?!"*$)', jb.read(jb.HOME + "/.env"), re.M))
+    _, name, text = raw(s)
+    return bool(text.strip('"') if name else text)
 
 
 def waiting():
@@ -70,7 +69,7 @@ def taken(blob):
 
 
 def raw(row):
-    # Where a value stands, after which name, and as what; for the way back.
+    # Where a value stands, after which name, and as what: for the way back.
     if "credential" in row:
         path = f"{jb.HOME}/credentials/{row['credential']}"
         return [path, "", jb.read(path)]
@@ -86,12 +85,11 @@ def quoted(value):
 
 
 def store(row, value):
-    name = row["name"]
-    if "credential" in row:
-        jb.write(f"{jb.HOME}/credentials/{row['credential']}", value, 0o600)
-        return
-    lines = [line for line in jb.read(jb.HOME + "/.env").split("\n") if line and not line.startswith(name + "=")]
-    jb.write(jb.HOME + "/.env", "\n".join([*lines, f"{name}={quoted(value)}", ""]), 0o600)
+    path, name, _ = raw(row)
+    if name:
+        lines = [line for line in jb.read(path).split("\n") if line and not line.startswith(name + "=")]
+        value = "\n".join([*lines, f"{name}={quoted(value)}", ""])
+    jb.write(path, value, 0o600)
 
 
 def asked(row):

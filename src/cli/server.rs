@@ -147,11 +147,7 @@ impl Launch {
             (None, ..=8192) => provider.sizes[1],
             _ => bail!("no plan of {} with {wanted} MiB of memory is known here: name one with --size", provider.title),
         };
-        let mut region = self.account.region(api, self.region.as_deref());
-        // The usual variable names a region, and a server stands in one of its zones.
-        if api.regional() && region.ends_with(|last: char| last.is_ascii_digit()) {
-            region.push('a');
-        }
+        let region = self.account.region(api, self.region.as_deref());
         let sent = String::from_utf8(provider.sent(&encoded.user_data)).context("user-data for an API is text")?;
         let order = Order {
             name: self.name.as_deref().unwrap_or(&profile.host.hostname),

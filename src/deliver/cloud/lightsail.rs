@@ -52,8 +52,10 @@ impl Api for Lightsail {
     }
 
     fn create(&self, order: &Order<'_>) -> Result<Call> {
+        // The usual variable names a region, and a server stands in one of its zones.
+        let zone = if area(order.region) == order.region { format!("{}a", order.region) } else { order.region.to_owned() };
         let body = json!({
-            "instanceNames": [order.name], "availabilityZone": order.region, "blueprintId": order.image, "bundleId": order.size,
+            "instanceNames": [order.name], "availabilityZone": zone, "blueprintId": order.image, "bundleId": order.size,
             "userData": order.user_data, "tags": [{"key": TAG, "value": MARK}],
         });
         Ok(action(Call::post("/", body), "CreateInstances"))
