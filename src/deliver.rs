@@ -8,7 +8,7 @@ pub mod provider;
 pub use folder::folder;
 pub use iso::{iso, image};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,9 @@ pub fn file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         let mut there = std::fs::OpenOptions::new().write(true).open(path).with_context(doing)?;
         return there.write_all(bytes).with_context(doing);
     }
+    if path.is_dir() {
+        bail!("{} is a folder: name a file in it", path.display());
+    }
     let target = followed(path).with_context(doing)?;
     let path = target.as_path();
     let folder = match path.parent() {
@@ -32,7 +35,7 @@ pub fn file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     new.write_all(bytes).with_context(doing)?;
     new.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).with_context(doing)?;
     new.as_file().sync_all().with_context(doing)?;
-    new.persist(path).with_context(doing)?;
+    new.persist(path).map_err(|error| error.error).with_context(doing)?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod budget;
 mod deploy;
 mod backup;
+mod compose_keys;
 mod edge;
 mod machine;
 mod published;
@@ -18,6 +19,7 @@ pub fn validate(resolved: &Resolved, root: &Node, report: &mut Report) {
     machine::check(resolved, root, report);
     edge::check(resolved, root, report);
     if let Some(document) = &resolved.compose {
+        compose_keys::check(resolved, document, report);
         services::check(resolved, document, report);
         backup::check(resolved, root, document, report);
         published::check(resolved, report);

@@ -140,7 +140,10 @@ def bring(words):
         store(row, value)
         jb.update()
         if any(login["password"] == row["name"] for login in jb.PLAN["docker"]["logins"]):
-            jb.run([jb.CODE + "/stages/secrets"], 120)
+            code, text = jb.run([jb.CODE + "/stages/secrets"], 120)
+            if code:
+                print(jb.last_line(text))
+                return 1
         if had and os.path.exists(jb.VAR + "/started"):
             return replace(set(names) - set(jb.waiting()), "credential" in row)
     still = jb.waiting()

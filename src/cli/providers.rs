@@ -1,6 +1,6 @@
 //! `providers`: what each provider takes.
 
-use crate::deliver::{self, provider};
+use crate::deliver::{self, cloud, provider};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::process::ExitCode;
@@ -38,6 +38,10 @@ fn table() -> String {
         let said = [("limit", one.limit_source.to_owned()), ("regions", one.regions.to_owned()), ("images", one.images.join("; "))];
         for (what, line) in said {
             text += &format!("  {what}: {line}\n");
+        }
+        if let Some(api) = cloud::named(one.id) {
+            let names = api.variables().iter().map(|variable| variable.names.join(" or ") + if variable.needed { "" } else { " (if there is one)" });
+            text += &format!("  credentials for `launch`, `list`, `destroy`: {}\n", names.collect::<Vec<_>>().join(", "));
         }
         for line in one.quirks {
             text += &format!("  {line}\n");

@@ -122,8 +122,7 @@ impl Launch {
             Err(code) => return Ok(code),
         };
         if self.wait && edge::hosts(&profile).is_empty() {
-            crate::tell!("error: the profile has no domain, so nothing will answer by HTTPS: leave --wait out, or write `domain: agent.example.com`");
-            return Ok(ExitCode::from(BAD_INPUT));
+            return Ok(refused("the profile has no domain, so nothing will answer by HTTPS: leave --wait out, or write `domain: agent.example.com`"));
         }
         let api = self.account.api()?;
         let provider = api.provider();
@@ -134,18 +133,18 @@ impl Launch {
         };
         if let Some(excess) = provider.excess(encoded.user_data.len()) {
             let bytes = encoded.user_data.len();
-            crate::tell!("error: {} takes no {bytes} bytes of user-data ({excess} too many): `julia-bootstrap render --provider {}` says what would fit; or upload what `bundle` writes, and add --bundle-url", provider.title, provider.id);
-            return Ok(ExitCode::from(BAD_INPUT));
+            return Ok(refused(&format!("{} takes no {bytes} bytes of user-data ({excess} too many): `julia-bootstrap render --provider {}` says what would fit; or upload what `bundle` writes, and add --bundle-url", provider.title, provider.id)));
         }
         let Some(image) = self.image.as_deref().or_else(|| api.image(profile.distribution)) else {
-            bail!("{} has no image of {} that is known here: name one with --image", provider.title, profile.distribution.facts().title);
+            let title = profile.distribution.facts().title;
+            return Ok(refused(&format!("no image of {title} at {} is known here: name one with --image ({})", provider.title, provider.images.join("; "))));
         };
         let wanted = profile.host.size.memory_mib;
         let size = match (self.size.as_deref(), wanted) {
             (Some(size), _) => size,
             (None, ..=4096) => provider.sizes[0],
             (None, ..=8192) => provider.sizes[1],
-            _ => bail!("no plan of {} with {wanted} MiB of memory is known here: name one with --size", provider.title),
+            _ => return Ok(refused(&format!("no plan of {} with {wanted} MiB of memory is known here: name one with --size", provider.title))),
         };
         let region = self.account.region(api, self.region.as_deref());
         let sent = String::from_utf8(provider.sent(&encoded.user_data)).context("user-data for an API is text")?;
@@ -156,6 +155,9 @@ impl Launch {
             image,
             user_data: &sent,
         };
+        if let Err(error) = api.create(&order) {
+            return Ok(refused(&format!("{error:#}")));
+        }
         if self.dry_run {
             deliver::stdout(shown(api, &order, &encoded)?.as_bytes())?;
             return Ok(ExitCode::SUCCESS);
@@ -192,6 +194,12 @@ impl Launch {
         let address: IpAddr = address.parse().with_context(|| format!("{address} is no address"))?;
         wait(host, SocketAddr::new(address, self.wait_port), self.timeout, verbosity)
     }
+}
+
+/// Says what is wrong with what was asked for.
+fn refused(why: &str) -> ExitCode {
+    crate::tell!("error: {why}");
+    ExitCode::from(BAD_INPUT)
 }
 
 /// The request as it would be sent, without what is secret in it.

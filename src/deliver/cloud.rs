@@ -9,7 +9,7 @@ mod hetzner;
 mod lightsail;
 mod vultr;
 
-pub use client::Client;
+pub use client::{Client, cause};
 
 use super::provider::Provider;
 use crate::distribution::Distribution;
@@ -257,8 +257,18 @@ pub fn make(client: &Client<'_>, order: &Order<'_>) -> Result<Made> {
     }
 }
 
+/// A list may lag behind an order: nothing is there only when that was seen this often.
+const LOOKS: u32 = 3;
+
 fn found_after(client: &Client<'_>, order: &Order<'_>, error: anyhow::Error) -> Result<Made> {
-    match find(client, order.name) {
+    let mut found = find(client, order.name);
+    for _ in 1..LOOKS {
+        if matches!(found, Ok(None)) {
+            client.rest();
+            found = find(client, order.name);
+        }
+    }
+    match found {
         Ok(Some(server)) => Ok(Made::New(server)),
         Ok(None) => Err(error.context(format!("no server called {} was made", order.name))),
         Err(second) => Err(error.context(format!(

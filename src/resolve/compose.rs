@@ -162,10 +162,7 @@ fn fixed_names(name: &str, value: &Node) -> Node {
         if entry.is_null() {
             *entry = Node::map(span, vec![("name", fixed)]);
         } else if entry.as_map().is_some() && entry.get("name").is_none() {
-            let external = entry.get("external").is_some_and(|e| e.as_bool() != Some(false) && !e.is_null());
-            if !external {
-                entry.insert(Node::string(span, "name"), fixed);
-            }
+            entry.insert(Node::string(span, "name"), fixed);
         }
     }
     value

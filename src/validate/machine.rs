@@ -1,6 +1,6 @@
 //! The machine: keys, Docker, secrets, ports of the host.
 
-use super::{at, is_example};
+use super::{at, is_example, services};
 use crate::profile::model::{DockerSource, Protocol, SecretPlace, SecretValue};
 use crate::profile::reader::{nearest, shown};
 use crate::report::{Report, Severity, Span};
@@ -34,6 +34,16 @@ fn keys(resolved: &Resolved, root: &Node, report: &mut Report) {
             let span = written.get(index).map(|item| item.span);
             report.warning(span, "duplicate", "this SSH key stands here a second time").help("remove one");
         }
+    }
+    for item in written {
+        if item.as_str().and_then(|key| key.rsplit_once('@')).is_some_and(|(_, host)| is_example(host)) {
+            report
+                .warning(item.span, "placeholder", "this SSH key is an example's: you cannot log in with it")
+                .help("write the line of your own `.pub` file");
+        }
+    }
+    if let Some(runbook) = root.get("runbook") {
+        services::placeholders(runbook, report);
     }
     if let Some(email) = &resolved.profile.tls.email
         && email.rsplit_once('@').is_some_and(|(_, domain)| is_example(domain))

@@ -52,7 +52,8 @@ pub(super) fn check(resolved: &Resolved, report: &mut Report) {
 /// The rules that allow a public port; what no rule allows is an error.
 fn public(service: &Extended, entry: &Published, span: crate::report::Span, report: &mut Report) -> Vec<PortRule> {
     let name = &service.name;
-    let (target, protocol) = (entry.target.0, entry.protocol);
+    let written = |first: u16, last: u16| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    let (target, protocol) = (written(entry.target.0, entry.target.1), entry.protocol);
     let Some((first, last)) = entry.host else {
         report
             .error(
@@ -65,11 +66,12 @@ fn public(service: &Extended, entry: &Published, span: crate::report::Span, repo
     };
     let allowed = |port: u16| service.public_ports.iter().any(|rule| rule.value == PortRule { port, protocol });
     if !(first..=last).all(allowed) {
-        let ports = if first == last { first.to_string() } else { format!("{first}-{last}") };
+        let ports = written(first, last);
+        let each = if first == last { "" } else { " and each of the others" };
         let suffix = if protocol == Protocol::Udp { "/udp" } else { "" };
         let message = format!("`{name}` publishes port {ports} to everybody, past the firewall");
         report.error(span, "published-port", message).help(format!(
-            "write `127.0.0.1:{ports}:{target}{suffix}`; or, if it must be public, list `{first}/{}` under `x-bootstrap.public_ports`",
+            "write `127.0.0.1:{ports}:{target}{suffix}`; or, if it must be public, list `{first}/{}`{each} under `x-bootstrap.public_ports`",
             protocol.name()
         ));
     }

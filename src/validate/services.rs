@@ -18,9 +18,11 @@ pub(super) fn check(resolved: &Resolved, document: &Node, report: &mut Report) {
     }
     networks(document, report);
     placeholders(document, report);
-    for key in ["include", "configs", "secrets"] {
+    for key in ["configs", "secrets"] {
         for span in document.get(key).map(file_references).unwrap_or_default() {
-            relative(span, report);
+            report
+                .error(span, "relative-path", "nothing puts this file on the machine, and Compose starts nothing without it")
+                .help("write its text as `content`, or make it a secret of the profile with `as: credential`");
         }
     }
     for service in &resolved.services {
@@ -37,7 +39,7 @@ pub(super) fn check(resolved: &Resolved, document: &Node, report: &mut Report) {
 }
 
 /// Texts with a domain that only documentation uses.
-fn placeholders(node: &Node, report: &mut Report) {
+pub(super) fn placeholders(node: &Node, report: &mut Report) {
     match &node.kind {
         Kind::Seq(items) => items.iter().for_each(|item| placeholders(item, report)),
         Kind::Map(entries) => {
@@ -189,6 +191,13 @@ fn mounts(service: &Extended, document: &Node, builtin: Option<SourceId>, report
             .error(span, "relative-path", "nothing puts this file on the machine, and Compose starts nothing without it")
             .help("write the values under `environment`, and those that are secret under `secrets`");
     }
+    let env_files = service.node.get("env_file").map(|node| node.as_seq().unwrap_or(std::slice::from_ref(node))).unwrap_or_default();
+    for file in env_files.iter().map(|file| file.get("path").unwrap_or(file)) {
+        if matches!(file.as_str(), Some(".env" | "./.env")) {
+            let message = format!("on the machine `.env` holds every secret of the profile, and `{}` gets all of them", service.name);
+            report.warning(file.span, "env-file", message).help("name what it needs: `environment: {NAME: ${NAME}}`");
+        }
+    }
     if let Some((key, _)) = service.node.entry("secrets")
         && document.get("secrets").is_none()
     {
@@ -203,7 +212,7 @@ fn mounts(service: &Extended, document: &Node, builtin: Option<SourceId>, report
 }
 
 /// Files that nothing puts on the machine. What we put there ourselves is fine.
-fn is_relative(path: &str) -> bool {
+pub(super) fn is_relative(path: &str) -> bool {
     let ours = ["./credentials", "credentials/", "./monitoring/", "./.env", ".env"];
     !path.starts_with(['/', '$']) && !ours.iter().any(|prefix| path.starts_with(prefix))
 }

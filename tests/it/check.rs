@@ -227,6 +227,24 @@ rejects! {
     who_asks_for_what_runs_elsewhere: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}, environment: {U: \"p://u@db:5432/x\", H: db, V: \"p://dbx/\"}}\n  db: {image: \"x:1\"}\nexternal: {db: {host: h}}") =>
         "6:79 warning[external] this still asks for `db`, which runs elsewhere | write `${DB_HOST}` instead of the name\n\
          6:101 warning[external] this still asks for `db`, which runs elsewhere | write `${DB_HOST}` instead of the name";
+    a_key_that_compose_does_not_know: service("restrat: always\ncolour: red\ndeploy: {tests: x}\nmodels: [m]") =>
+        "11:5 error[unknown-field] Compose knows no `restrat` here | did you mean `restart`?\n\
+         12:5 error[unknown-field] Compose knows no `colour` here | take it out; what begins with `x-` Compose passes over\n\
+         13:14 error[unknown-field] Compose knows no `tests` here | take it out; what begins with `x-` Compose passes over\n\
+         14:5 error[unknown-field] `models` is newer than the Compose of this distribution | leave it out, or write `docker: {source: docker}`";
+    a_newer_key_with_dockers_own_compose: Test::service("models: [m]").set("docker.source=docker").findings() => "";
+    what_nobody_makes: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}}\nnetworks: {n: {external: true}, h: {name: host, external: true}}\nvolumes: {v: {external: true}}\nconfigs: {c: {file: ./c.json}}") =>
+        "7:26 error[external-resource] nothing makes the network `n` on a new machine | take `external` out: the stack then makes its own\n\
+         8:25 error[external-resource] nothing makes the volume `v` on a new machine | take `external` out: the stack then makes its own\n\
+         9:21 error[relative-path] nothing puts this file on the machine, and Compose starts nothing without it | write its text as `content`, or make it a secret of the profile with `as: credential`";
+    what_is_taken_from_another: service("extends: {file: base.yaml, service: b}") => "11:21 error[extends] nothing puts this file on the machine, and Compose starts nothing without it | write here what the service takes from there";
+    what_is_included: Test::new("compose: c.yaml").file("c.yaml", "include: [b.yaml]\nservices: {a: {image: \"x:1\", restart: always, healthcheck: {test: x}}}\n").findings() =>
+        "1:1 error[include] nothing puts the included files on the machine, and Compose starts nothing without them | write their services here, or name what `docker compose config` prints of all of them by `compose: FILE`";
+    what_is_taken_from_nobody: service("extends: appp") => "11:14 error[no-service] there is no service `appp` | name a service that stands here";
+    the_machines_own_env_file: service("env_file: [{path: .env}]") => "11:23 warning[env-file] on the machine `.env` holds every secret of the profile, and `a` gets all of them | name what it needs: `environment: {NAME: ${NAME}}`";
+    nobodys_key: Test::new("").set("admin.ssh_keys=[\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPuBXTSvcXQmxo9ZT1pYwq1owWKY8R6qDCJ7W5WYaWEJ nobody@example\"]").findings() => "1:17 warning[placeholder] this SSH key is an example's: you cannot log in with it | write the line of your own `.pub` file";
+    placeholder_in_the_runbook: said("runbook: ask ops@example.com") => "5:10 warning[placeholder] `example.com` is an example domain | write your own; `${DOMAIN}` stands for the profile's domain";
+    a_range_of_public_ports: service("ports: [\"8000-8002:9000-9002\"]") => "11:13 error[published-port] `a` publishes port 8000-8002 to everybody, past the firewall | write `127.0.0.1:8000-8002:9000-9002`; or, if it must be public, list `8000/tcp` and each of the others under `x-bootstrap.public_ports`";
     what_compose_cannot_find: service("env_file: app.env\nbuild: .\nx-bootstrap: {route: {port: 1}}") =>
         "11:15 error[relative-path] nothing puts this file on the machine, and Compose starts nothing without it | write the values under `environment`, and those that are secret under `secrets`\n\
          12:12 error[relative-path] nothing puts this folder on the machine, so there is nothing to build | let the machine fetch it: `x-bootstrap: {source: {git: …, branch: main}}`, or name an image";

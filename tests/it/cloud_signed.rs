@@ -112,7 +112,7 @@ fn contabo_asks_for_a_token_once() {
     let said = contabo(&server, &["list"]).assert().code(1);
     no_secret(said.get_output());
     said.stderr(predicate::str::contains("CNTB_OAUTH2_CLIENTID").and(predicate::str::contains("401")));
-    contabo(&server, &["launch", "minimal"]).assert().code(1).stderr(predicate::str::contains("name one with --image"));
+    contabo(&server, &["launch", "minimal"]).assert().code(2).stderr(predicate::str::contains("name one with --image"));
 }
 
 fn lightsail(server: &ServerGuard, words: &[&str]) -> Command {

@@ -155,7 +155,7 @@ fn routes_get_loopback_ports() {
 
 #[test]
 fn names_of_volumes_and_networks_are_fixed() {
-    let more = "volumes: {a: , b: {}, c: {name: own}, d: {external: true}, e: {driver: local}}\nnetworks: {n: }\n";
+    let more = "volumes: {a: , b: {}, c: {name: own}, d: {external: false}, e: {driver: local}}\nnetworks: {n: }\n";
     let profile = Test::service("").overlay(more).clean();
     let compose = &profile.stack.as_ref().expect("a stack").compose;
     let name = |kind: &str, key: &str| {
@@ -164,7 +164,7 @@ fn names_of_volumes_and_networks_are_fixed() {
     };
     assert_eq!(
         ["a", "b", "c", "d", "e"].map(|key| name("volumes", key)),
-        [Some("t-a".into()), Some("t-b".into()), Some("own".into()), None, Some("t-e".into())]
+        [Some("t-a".into()), Some("t-b".into()), Some("own".into()), Some("t-d".into()), Some("t-e".into())]
     );
     assert_eq!(name("networks", "n"), Some("t-n".into()));
 }

@@ -69,6 +69,11 @@ impl<'a> Client<'a> {
         Ok(Self { api, base, region: region.to_owned(), elsewhere, credentials, token: RefCell::new(None), http, pause })
     }
 
+    /// Waits a little before what may lag behind is asked for again.
+    pub fn rest(&self) {
+        std::thread::sleep(self.pause * 5);
+    }
+
     /// The credentials, in the order of [`Api::variables`].
     pub fn credentials(&self) -> &[String] {
         &self.credentials
@@ -253,7 +258,7 @@ fn message(json: &Value) -> Option<String> {
 }
 
 /// The deepest cause: those above it only say that there was an error.
-fn cause(error: &reqwest::Error) -> String {
+pub fn cause(error: &reqwest::Error) -> String {
     let mut deepest: &dyn std::error::Error = error;
     while let Some(next) = deepest.source() {
         deepest = next;

@@ -17,6 +17,6 @@ pub const PROVIDER: Provider = Provider {
     sizes: ["vc2-2c-4gb", "vc2-4c-8gb"],
     regions: "fra, ewr, sao",
     images: ["Debian 13 (os_id by its API)", "Ubuntu 24.04 (os_id 2284)"],
-    quirks: &["vendor-data may switch passwords and upgrades on, which the machine overrules"],
+    quirks: &["`launch --image` takes the os_id, a number", "vendor-data may switch passwords and upgrades on, which the machine overrules"],
     unverified: &["the limit", "os_id"],
 };
