@@ -6,7 +6,7 @@ LAB ?= 0
 REPORTS ?= target/reports
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check lint boot test test-restore test-restore-vm test-pitr test-forms test-secrets test-launch test-oracles test-vm test-debian-12 test-external test-deploy bench docs lab-down clean
+.PHONY: help build tools check lint boot test test-restore test-restore-vm test-pitr test-forms test-secrets test-launch test-lock test-oracles test-vm test-debian-12 test-external test-deploy bench docs lab-down clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -48,6 +48,9 @@ test-secrets: build ## a secret of every kind: where it arrives, where it must n
 
 test-launch: build ## an order at a played provider, and the machine that it becomes; in the container lane
 	scripts/lab-boot $(LAB) scripts/test-launch $(BIN)
+
+test-lock: build ## images by digest, from the lab's registry to the machine; in the container lane
+	scripts/lab-boot $(LAB) scripts/test-lock $(BIN)
 
 test-oracles: build ## what is sent to providers is what their own clients send; from PyPI
 	scripts/test-oracles $(BIN)

@@ -6,6 +6,7 @@ mod check;
 mod docs;
 mod explain;
 mod iso;
+mod lock;
 mod providers;
 mod render;
 mod seal;
@@ -49,6 +50,7 @@ enum Command {
     Bundle(bundle::Bundle),
     Seal(seal::Seal),
     Explain(explain::Explain),
+    Lock(lock::LockImages),
     Providers(providers::Providers),
     Launch(server::Launch),
     List(server::List),
@@ -95,6 +97,7 @@ impl Source {
             sets: self.sets.clone(),
             env_file: self.env_file.clone(),
             ask: Ask::Embedded,
+            lock: true,
         }
     }
 
@@ -187,6 +190,7 @@ pub fn main() -> ExitCode {
         Command::Bundle(command) => command.run(verbosity),
         Command::Seal(command) => command.run(verbosity),
         Command::Explain(command) => command.run(verbosity),
+        Command::Lock(command) => command.run(verbosity),
         Command::Providers(command) => command.run(),
         Command::Launch(command) => command.run(verbosity),
         Command::List(command) => command.run(),

@@ -7,7 +7,7 @@ use crate::profile::{embedded, embedded_names};
 use crate::report::{Report, SourceId, Span};
 use crate::yaml::{self, Node};
 use crate::resolve::{Ask, Origin};
-use crate::{dotenv, resolve, validate};
+use crate::{dotenv, lock, resolve, validate};
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,8 @@ pub struct Input {
     pub env_file: Option<PathBuf>,
     /// Whose secrets' values are wanted.
     pub ask: Ask,
+    /// Whether the lock beside the profile counts.
+    pub lock: bool,
 }
 
 /// Loads a profile. `None` when the report has errors; warnings and notes may be in it either way.
@@ -65,7 +67,11 @@ fn load_unsorted(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &m
     let variables = input.env_file.as_deref().map(|path| read_env_file(path, report)).unwrap_or_default();
     let lookup = |name: &str| variables.get(name).cloned().or_else(|| env(name));
     let written = Written::read(&root, &mut Reader { report })?;
-    let resolved = resolve::resolve(&written, &root, Origin { env: &lookup, ask: input.ask }, report);
+    let lock = match &input.profile {
+        PathOrName::Path(path) if input.lock => lock::read(&lock::beside(path), report),
+        _ => None,
+    };
+    let resolved = resolve::resolve(&written, &root, Origin { env: &lookup, ask: input.ask }, lock.as_ref(), report);
     validate::validate(&resolved, &root, report);
     Some(resolved.profile)
 }

@@ -4,6 +4,7 @@ mod colours;
 mod backup;
 mod compose;
 mod external;
+mod locked;
 mod monitoring;
 mod ports;
 mod proxies;
@@ -16,6 +17,7 @@ pub use secrets::{Ask, Origin, STAND_IN};
 pub use service::Extended;
 
 use crate::distribution::Distribution;
+use crate::lock::Lock;
 use crate::profile::Certificates;
 use crate::profile::model::*;
 use crate::profile::quantity::Proxies;
@@ -45,13 +47,16 @@ pub struct Resolved {
 }
 
 /// Fills in every default, also where findings stand, so that later checks find the rest.
-pub fn resolve(written: &Written, root: &Node, origin: Origin<'_>, report: &mut Report) -> Resolved {
+pub fn resolve(written: &Written, root: &Node, origin: Origin<'_>, lock: Option<&Lock>, report: &mut Report) -> Resolved {
     let mut compose = compose::document(written, root, report);
     let elsewhere = compose.as_ref().map(|document| backup::elsewhere(document, &written.external, report)).unwrap_or_default();
     if let Some(document) = &mut compose {
         external::leave_out(document, &written.external, report);
     }
     let (monitoring, builtin) = monitoring::add(&mut compose, written, report).unzip();
+    if let (Some(document), Some(lock)) = (&mut compose, lock) {
+        locked::pin(document, lock, written, report);
+    }
     let services = compose.as_ref().map(|document| service::read(document, report)).unwrap_or_default();
     let backup = backup::resolve(written, compose.as_ref(), &services, elsewhere, report);
     let mut secrets = secrets::resolve(&written.secrets, origin, report);

@@ -7,6 +7,7 @@ mod cloud;
 mod cloud_signed;
 mod deploy;
 mod dotenv;
+mod lock;
 mod packed;
 mod profile;
 mod profiles;

@@ -29,7 +29,7 @@ impl Test {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("p.yaml");
         std::fs::write(&path, text).expect("writing the profile");
-        let input = Input { profile: PathOrName::Path(path), overlays: vec![], sets: vec![], env_file: None, ask: Ask::default() };
+        let input = Input { profile: PathOrName::Path(path), overlays: vec![], sets: vec![], env_file: None, ask: Ask::default(), lock: true };
         Self { folder, input, env: vec![] }
     }
 
