@@ -35,7 +35,7 @@ test-restore: build ## off-site backup, a new machine that begins with it, and t
 	scripts/lab-boot $(LAB) scripts/lab-restore $(abspath $(BIN)) julia --timeout 15m
 
 test-restore-vm: build ## the same in QEMU, where the clock can jump; a small stack
-	scripts/lab-boot $(LAB) scripts/lab-restore $(abspath $(BIN)) tests/lab/restore.yaml --engine qemu --timeout 40m
+	scripts/lab-boot $(LAB) scripts/lab-restore $(abspath $(BIN)) tests/lab/restore.yaml --engine qemu --format lzma --timeout 40m
 
 test-pitr: build ## PostgreSQL as it was at a moment, and a new machine that loses minutes at most; in the container lane
 	scripts/lab-boot $(LAB) scripts/lab-pitr $(abspath $(BIN)) tests/lab/pitr.yaml --timeout 10m

@@ -509,12 +509,18 @@ def made(parts, safety, but):
 def backup():
     with locked():
         if os.path.exists(CUT):
-            raise Stop(f"a restore was cut short, and half of it would be saved now: run `bootstrapctl restore {jb.read(CUT).split()[0]}` again")
+            uncut()
         when, m = make(PARTS)
         jb.write(STATE + "/success", when + "\n")
     if "offsite" in PLAN:
         jb.run(["systemctl", "--no-block", "start", NAME + "-backup-offsite.service"])
     print(f"{when}: {size(total(m))} in {m['seconds']} s, {ROOT}/{when}")
+
+
+def uncut():
+    """no restore was cut short"""
+    if os.path.exists(CUT):
+        raise Stop(f"a restore was cut short, and half of it would be saved now: run `bootstrapctl restore {jb.read(CUT).strip()}` again")
 
 
 def find(when):
@@ -551,7 +557,7 @@ def bring(folder, parts, everything, first=False):
     config, now = stack(), {p["name"]: p for p in PARTS}
     strange = [p["name"] for p in parts if now.get(p["name"], {}).get("kind") != p["kind"]]
     if strange:
-        raise Stop(f"this machine has no {', '.join(strange)}")
+        raise Stop(f"this machine has no {', '.join(strange)}: name by --only what it has")
     stores, stop = [], set()
     for part in parts:
         if part["kind"] == "volume":
@@ -580,8 +586,7 @@ def bring(folder, parts, everything, first=False):
         # Also when it failed: each part is the old one or the new one, and the stack goes on with it.
         jb.run(["docker", "rm", "-fv", SPARE])
         unwell = "" if first else go_on()
-    if unwell:
-        raise Stop(unwell)
+    return unwell
 
 
 def go_on():
@@ -594,24 +599,29 @@ def restore(args):
         importlib.import_module("pitr").restore(args)
         return
     when = find(args.when)
+    this = when + (f" --only {args.only}" if args.only else "") + "\n"
+    m = verify(when)
+    parts = pick(m["parts"], args.only, stack()) if args.only else m["parts"]
+    names = [p["name"] for p in parts]
+    print(f"{', '.join(names)} will be as at {when}: what was written since then is replaced, and services that use it stop meanwhile.", flush=True)
+    # Who thinks about it keeps nobody from working.
+    if not args.yes and input("Type yes to go on: ") != "yes":
+        raise Stop("nothing was touched")
     with locked(60):
-        m = verify(when)
-        parts = pick(m["parts"], args.only, stack()) if args.only else m["parts"]
-        names = [p["name"] for p in parts]
-        print(f"{', '.join(names)} will be as at {when}: what was written since then is replaced, and services that use it stop meanwhile.")
-        if not args.yes and input("Type yes to go on: ") != "yes":
-            raise Stop("nothing was touched")
-        # The copy from before a restore that was cut is there already.
-        if not os.path.exists(CUT) and not args.no_safety_copy:
+        verify(when)
+        # The copy from before this restore, when it was cut, is there already.
+        if jb.read(CUT) != this and not args.no_safety_copy:
             try:
                 copy = make([p for p in PARTS if p["name"] in names], True, when)[0]
             except Stop as error:
                 raise Stop(f"nothing was touched: no copy of what is there now can be made ({error}). Without one: --no-safety-copy") from None
             print(f"What is there now was saved as {copy}.")
         start = time.monotonic()
-        jb.write(CUT, when + "\n")
-        bring(f"{ROOT}/{when}", parts, not args.only)
+        jb.write(CUT, this)
+        unwell = bring(f"{ROOT}/{when}", parts, not args.only)
         os.remove(CUT)
+        if unwell:
+            raise Stop(unwell)
     print(f"Restored from {when} in {time.monotonic() - start:.0f} s.")
 
 
@@ -642,7 +652,7 @@ def tidy():
 def guarded(function, *args):
     try:
         return function(*args) or 0
-    except (Stop, OSError, ValueError) as error:
+    except (Stop, OSError, ValueError, EOFError) as error:
         text = jb.redact(str(error))
         print(text, file=sys.stderr)
         jb.console(f"{function.__name__} failed: {text}")
@@ -650,6 +660,8 @@ def guarded(function, *args):
 
 
 def ctl_restore(args):
+    if "JB_APART" not in os.environ:
+        importlib.import_module("ctl_deploy").apart("restor")
     return guarded(restore, args)
 
 
@@ -667,7 +679,7 @@ def ctl_backups(args):
         return 0
     for row in rows:
         print(f"{row['when']}  {size(row['bytes']):>12}  {'before a restore: ' if row['safety'] else ''}{' '.join(row['parts'])}")
-    print(f"a restore was cut short: run `bootstrapctl restore {jb.read(CUT).split()[0]}` again" if os.path.exists(CUT) else f"{len(rows)} in {ROOT}")
+    print(f"a restore was cut short: run `bootstrapctl restore {jb.read(CUT).strip()}` again" if os.path.exists(CUT) else f"{len(rows)} in {ROOT}")
     with contextlib.suppress(OSError):
         print(time.strftime("off-site, PostgreSQL as it was at any moment until %H:%M:%S (restore --to)", time.localtime(os.path.getmtime(STATE + "/ship"))))
     return 0
@@ -679,7 +691,7 @@ def alone():
         raise Stop("one was restored from this one's backups: what may run only once is stopped here")
 
 
-CHECKS = [alone] if "offsite" in PLAN else []
+CHECKS = [uncut, alone] if "offsite" in PLAN else [uncut]
 
 
 def register(commands):

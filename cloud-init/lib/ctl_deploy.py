@@ -405,7 +405,10 @@ class Machine:
         self.first(group)
         self.save()
         current = self.release(self.state["current"].get(group)) or {"asked": self.groups[group]["image"]}
-        known = {r["version"] for r in self.of(group)} if by == "poll" else {current.get("version")}
+        # What a reboot cut off comes again; not for ever, since it may be why.
+        cut = [r["version"] for r in self.of(group) if r["result"] == "interrupted"]
+        met = {r["version"] for r in self.of(group) if r["result"] != "interrupted" or cut.count(r["version"]) > 2}
+        known = met if by == "poll" else {current.get("version")}
         if asked.startswith((":", "@")):
             asked = re.sub(r"(:[^/:]+)?(@.*)?$", "", self.groups[group]["image"]) + asked
         asked = asked or (current["asked"] if by == "poll" else self.groups[group]["image"])
@@ -485,7 +488,8 @@ def rollback(args):
         if args.id:
             row = machine.release(args.id)
         else:
-            group = next((r["group"] for r in rows[::-1] if r["group"] in MINE), None)
+            # What came last.
+            group = next((r["group"] for r in rows[::-1] if r["result"] == "ok" and r["by"] != "first start"), None)
             now = machine.release(machine.state["current"].get(group)) or {}
             good = [r for r in rows if r["group"] == group and r["result"] == "ok" and r["image"] != now.get("image")]
             row = next((r for r in good[::-1] if r["id"] < now.get("of", now["id"])), None)

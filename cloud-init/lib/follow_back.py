@@ -48,6 +48,13 @@ if sys.argv[1] == "now":
 for path in before["files"]:
     if path.endswith(".timer") and os.path.exists(path):
         subprocess.run(["systemctl", "-q", "--no-block", "enable", "--now", os.path.basename(path)], check=False)
+# The secrets that it had brought; ctl_follow.py does the same.
+for path, name, text in before.get("old", []):
+    if name:
+        with open(path, encoding="utf-8", newline="") as f:
+            lines = [line for line in f.read().split("\n") if line and not line.startswith(name + "=")]
+        text = "\n".join([*lines, f"{name}={text}", ""])
+    write(path, text, 0o600)
 state = {"history": [], **(read(VAR + "/follow.json") if os.path.exists(VAR + "/follow.json") else {})}
 state["history"].append({"serial": before["serial"], "at": "", "result": "interrupted", "why": "the machine stopped meanwhile", "seconds": 0})
 write(VAR + "/follow.json", json.dumps(state, indent=1) + "\n", 0o600)

@@ -19,8 +19,8 @@ from ctl_backup import COMPOSE, NAME, PARTS, PLAN, ROOT, STATE, TAR, Stop, out  
 OFF = PLAN["offsite"]
 # Who was told that a newer machine took over; the stack's stage asks for it, too.
 BEATEN = STATE + "/superseded"
-# An old machine looks for a newer one this often, in seconds; a new one waits a little longer before it speaks.
-LOOK = 180
+# An old machine looks for a newer one this often, in seconds, takes its time to ask and to stop; a new one waits so much longer before it speaks.
+LOOK, MORE = 180, 90
 
 
 def secret(name):
@@ -50,8 +50,9 @@ def restic(*args, **more):
 
 def snapshots(tag, *more):
     rows = json.loads(restic("snapshots", "--json", "--no-lock", "--host", NAME, "--tag", tag, *more, timeout=150) or "[]")
-    # In the order in which they were made, whatever the clock said.
-    return sorted(rows or [], key=lambda row: (max(int(n) for n in re.findall(r"serial-(\d+)", "serial-0 " + " ".join(row["tags"]))), row["time"]))
+    # In the order in which they were made, whatever the clock said: those of a newer machine come after those of the one before it.
+    number = lambda row, what: max(int(n) for n in re.findall(what + r"-(\d+)", f"{what}-0 " + " ".join(row["tags"])))  # noqa: E731
+    return sorted(rows or [], key=lambda row: (number(row, "epoch"), number(row, "serial"), row["time"]))
 
 
 def owner():
@@ -72,6 +73,8 @@ def claim(epoch=None):
     if owner() < own():
         tags = "owner,epoch-{},machine-{}".format(*own())
         restic("backup", "--stdin", "--stdin-filename", "owner", "--host", NAME, "--tag", tags, input="owner\n")
+    # Also where a cut came between these two.
+    if not os.path.exists(STATE + "/claimed"):
         jb.write(STATE + "/claimed", "")
 
 
@@ -96,10 +99,16 @@ def watch():
 
 
 @contextlib.contextmanager
-def ready(make=False):
-    # One at a time: two that make a repository at once make one that nobody can read.
+def turn():
+    # One at a time: two that make a repository at once make one that nobody can read, and who thins it out suffers nobody beside him.
     with open(jb.RUN + "/offsite.lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def ready(make=False):
+    with turn():
         try:
             restic("cat", "config", timeout=150)
         except Stop as error:
@@ -122,12 +131,15 @@ def entitled():
 
 
 def offsite():
+    if not b.whole():
+        print("there is no backup yet")
+        return
     when = b.find(None)
     if jb.read(STATE + "/offsite").strip() == when:
         return
     with ready(True):
         entitled()
-        restic("backup", "--host", NAME, "--tag", f"backup,serial-{b.manifest(f'{ROOT}/{when}')['serial']}", f"{ROOT}/{when}")
+        restic("backup", "--host", NAME, "--tag", f"backup,epoch-{own()[0]},serial-{b.manifest(f'{ROOT}/{when}')['serial']}", f"{ROOT}/{when}")
         keep = ["--keep-last", "1"] + [x for k, v in OFF["keep"].items() for x in ("--keep-" + k, str(v)) if v]
         restic("forget", "--prune", "--host", NAME, "--tag", "backup", "--group-by", "host", *keep)
     jb.write(STATE + "/offsite", when + "\n")
@@ -194,8 +206,12 @@ def revive():
             code, text = jb.run(["python3", jb.CODE + "/ctl_deploy.py"], 600, env={**os.environ, "JB_LOCKED": "1"})
             if code:
                 raise Stop(jb.last_line(text))
-            elsewhere = {p["name"] for p in PARTS if "image" in p}
-            b.bring(f"{ROOT}/{when}", [p for p in b.verify(when)["parts"] if p["kind"] != "machine" and p["name"] not in elsewhere], True, True)
+            here = {p["name"]: p["kind"] for p in PARTS if "image" not in p}
+            parts = [p for p in b.verify(when)["parts"] if p["kind"] != "machine"]
+            left = [p["name"] for p in parts if here.get(p["name"]) != p["kind"]]
+            if left:
+                jb.console(f"not restored, since this profile has no such part: {', '.join(left)}; it is in {ROOT}/{when}")
+            b.bring(f"{ROOT}/{when}", [p for p in parts if p["name"] not in left], True, True)
             if PLAN.get("pitr") and PLAN["restore_from"] == "latest":
                 importlib.import_module("pitr").catch_up(b.verify(when)["time"])
             restic("unlock")
@@ -203,8 +219,8 @@ def revive():
             print(f"{when} was restored in {time.time() - start:.0f} s", flush=True)
             jb.console(f"{when} was restored in {time.time() - start:.0f} s")
         claim()
-        rest = os.path.getmtime(STATE + "/claimed") + LOOK + 30 - time.time()
-        if PLAN["single"] and own()[0] > 1 and 0 < rest <= LOOK + 30:
+        rest = os.path.getmtime(STATE + "/claimed") + LOOK + MORE - time.time()
+        if PLAN["single"] and own()[0] > 1 and 0 < rest <= LOOK + MORE:
             print("waiting until the machine that was here before has heard of it")
             return 75
         # What was restored is never set aside as the rest of a first start.

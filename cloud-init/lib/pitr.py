@@ -151,7 +151,8 @@ def take(server):
         fresh(server.folder + "/ship")
         for file in os.listdir(server.log):
             os.link(f"{server.log}/{file}", f"{server.folder}/ship/{file}")
-        offsite.restic("backup", "--host", NAME, "--tag", f"wal,part-{name},generation-{state['generation']}", server.folder + "/ship", timeout=900)
+        with offsite.turn():
+            offsite.restic("backup", "--host", NAME, "--tag", f"wal,part-{name},generation-{state['generation']}", server.folder + "/ship", timeout=900)
         server.keep(shipped=end)
 
 
@@ -247,7 +248,8 @@ def copy(server):
         with turn("log"):
             take(server)
         tags = f"base,part-{name},generation-{state['generation']},start-{span['Start-LSN']},end-{span['End-LSN']},bytes-{os.path.getsize(folder + '/base.tar')}"
-        offsite.restic("backup", "--host", NAME, "--tag", tags, folder)
+        with offsite.turn():
+            offsite.restic("backup", "--host", NAME, "--tag", tags, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     # What is older than the copy before this one is off-site, too.

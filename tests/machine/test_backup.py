@@ -59,7 +59,7 @@ class Machine(Folder):
         self.write("usr/local/lib/julia-bootstrap/stages/stack", "#!/bin/sh\necho up >>$FOLDER/calls\n", 0o755)
         for name in ("run/julia-bootstrap", "opt/backups/x", "etc/letsencrypt"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        environment = {"FOLDER": str(self.folder), "PATH": f"{self.folder}/bin:{os.environ['PATH']}"}
+        environment = {"FOLDER": str(self.folder), "PATH": f"{self.folder}/bin:{os.environ['PATH']}", "JB_APART": "1"}
         for patch in (mock.patch.dict(os.environ, environment), mock.patch("sys.stdout", io.StringIO())):
             patch.start()
             self.addCleanup(patch.stop)
@@ -253,6 +253,27 @@ class Restoring(Machine):
         self.assertEqual(len(self.b.complete()), copies, "half of it is not saved")
         self.assertEqual((self.folder / "volume/a/b").read_text(), "hello")
         self.b.backup()
+
+    def test_a_restore_after_which_something_is_unwell_is_no_half_of_one(self):
+        when = self.make()
+        self.write("volume/a/b", "changed")
+        self.write("usr/local/lib/julia-bootstrap/stages/stack", "#!/bin/sh\necho web is unhealthy\nexit 1\n", 0o755)
+        code, said = self.restore("--only", "files", when)
+        self.assertEqual(code, 1)
+        self.assertIn("everything is restored, but not all services are healthy: web is unhealthy", said)
+        self.assertEqual((self.folder / "volume/a/b").read_text(), "hello")
+        self.b.backup()
+
+    def test_another_restore_than_the_one_that_was_cut_saves_what_is_there(self):
+        when = self.make()
+        with mock.patch.object(self.b, "bring", side_effect=KeyboardInterrupt), self.assertRaises(KeyboardInterrupt):
+            self.restore("--only", "files", when)
+        with self.assertRaisesRegex(self.b.Stop, f"run `bootstrapctl restore {when} --only files` again"):
+            self.b.uncut()
+        copies = len(self.b.complete())
+        self.assertEqual(self.restore(when)[0], 0)
+        self.assertEqual(len(self.b.complete()), copies + 1)
+        self.b.uncut()
 
     def test_what_cannot_be_saved_before_is_not_overwritten_unless_asked_for(self):
         self.make()

@@ -397,6 +397,30 @@ class Machine(Folder):
         del self.docker.registry["app:1"]
         self.assertIn("manifest unknown", self.ctl("deploy", "--poll", code=1))
 
+    def test_what_a_reboot_cut_off_comes_again_but_not_for_ever(self):
+        self.boot()
+        self.docker.registry["app:1"] = "i2"
+        state = self.state()
+        row = dict(state["releases"][-1], version="i2", image="i2", result="interrupted")
+        for number in (2, 3, 4):
+            state["releases"].append(dict(row, id=number))
+            if number == 3:
+                (self.folder / "var/lib/julia-bootstrap/releases.json").write_text(json.dumps(dict(state, last=number)))
+                copy = json.loads(json.dumps(state))
+        (self.folder / "var/lib/julia-bootstrap/releases.json").write_text(json.dumps(state))
+        self.assertEqual(self.ctl("deploy", "--poll"), "")
+        (self.folder / "var/lib/julia-bootstrap/releases.json").write_text(json.dumps(copy))
+        self.assertIn("by poll", self.ctl("deploy", "--poll"))
+        self.settled("green", "i2")
+
+    def test_the_way_back_is_that_of_what_came_last(self):
+        self.boot()
+        self.ctl("deploy", "api", ":2")
+        self.docker.registry["db:2"] = "d2"
+        self.ctl("deploy", "db", ":2")
+        self.assertIn(" of db", self.ctl("rollback"))
+        self.settled("green", "i2")
+
     def test_what_is_built_here_follows_its_repository(self):
         self.plan["sources"] = ["api\tgit@git.example:me/app.git\tv1\tkey-file"]
         for service in ("api-blue", "api-green", "worker", "scheduler"):

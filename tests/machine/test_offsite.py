@@ -76,10 +76,15 @@ class Offsite(test_backup.Machine):
 
     def test_the_newest_is_the_last_that_was_made(self):
         # A clock that was ahead for a while gave the second of three the latest time.
-        rows = [(7, "serial-7"), (9, "serial-8"), (8, "serial-9"), (10, "other")]
-        text = json.dumps([{"id": tag, "time": f"{time:04}", "tags": ["backup", tag], "paths": []} for time, tag in rows])
+        self.newest([(7, "serial-7"), (9, "serial-8"), (8, "serial-9"), (10, "other")], "serial-9")
+        # A machine that began with an older one counts from there on.
+        self.newest([(7, "epoch-1,serial-5"), (8, "epoch-2,serial-2"), (6, "serial-9")], "epoch-2,serial-2")
+
+    def newest(self, rows, wanted):
+        """Which snapshot is taken for the newest."""
+        text = json.dumps([{"id": tag, "time": f"{time:04}", "tags": ["backup", *tag.split(",")], "paths": []} for time, tag in rows])
         with mock.patch.object(self.o, "restic", lambda *_, **__: text):
-            self.assertEqual(self.o.snapshots("backup")[-1]["id"], "serial-9")
+            self.assertEqual(self.o.snapshots("backup")[-1]["id"], wanted)
 
     def another(self):
         """A fresh machine, which knows nothing but what was given to it."""
@@ -111,7 +116,7 @@ class Offsite(test_backup.Machine):
     def test_the_newest_goes_there_once_and_old_ones_are_forgotten(self):
         when = self.taken()
         calls = self.restic()
-        self.assertIn(f"backup --host x --tag backup,serial-1 {self.b.ROOT}/{when}", calls)
+        self.assertIn(f"backup --host x --tag backup,epoch-1,serial-1 {self.b.ROOT}/{when}", calls)
         self.assertIn("forget --prune --host x --tag backup --group-by host --keep-last 1 --keep-daily 7 --keep-monthly 6", calls)
         self.assertEqual([c.split()[0] for c in calls if c.split()[0] in ("init", "backup")], ["init", "backup", "backup"])
         self.assertRegex(self.state("epoch"), r"^1 \w{16}$")
@@ -173,9 +178,11 @@ class Offsite(test_backup.Machine):
         self.write("opt/x/.env", "MADE=old\nSECRET=geheim\n")
         (self.folder / "etc/julia-bootstrap/given.json").unlink()
         self.assertEqual(self.revive(), (75, 1), "the old one has not heard of it yet")
+        # A cut between the claim and its mark.
+        (self.folder / "var/lib/julia-bootstrap/backup/claimed").unlink()
         self.assertEqual(self.revive(), (75, 0))
         claimed = self.folder / "var/lib/julia-bootstrap/backup/claimed"
-        os.utime(claimed, (claimed.stat().st_mtime - 211,) * 2)
+        os.utime(claimed, (claimed.stat().st_mtime - 271,) * 2)
         self.assertEqual(self.revive(), (0, 0))
         self.assertEqual((self.folder / "volume/a/b").read_text(), "hello")
         self.assertIn("created", self.calls())
