@@ -2,7 +2,8 @@
 
 use crate::profile::model::{Docker, Profile, SecretValue};
 use crate::resolve::STAND_IN;
-use anyhow::{Context, Result, anyhow};
+use crate::lock::is_digest;
+use anyhow::{Context, Result, anyhow, ensure};
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::secrets::RegistryAuth;
@@ -69,11 +70,14 @@ impl Registries {
             let mut there = reference.clone();
             there.set_mirror_registry(mirror.clone());
             if let Ok(digest) = self.runtime.block_on(self.client.fetch_manifest_digest(&there, &RegistryAuth::Anonymous)) {
+                ensure!(is_digest(&digest), "{mirror} calls `{image}` by something that is no sha256");
                 return Ok(digest);
             }
         }
         let asked = self.client.fetch_manifest_digest(&reference, &auth);
-        self.runtime.block_on(asked).map_err(|error| anyhow!(sentence(image, reference.registry(), &error, auth == RegistryAuth::Anonymous)))
+        let digest = self.runtime.block_on(asked).map_err(|error| anyhow!(sentence(image, reference.registry(), &error, auth == RegistryAuth::Anonymous)))?;
+        ensure!(is_digest(&digest), "{} calls `{image}` by something that is no sha256", reference.registry());
+        Ok(digest)
     }
 }
 

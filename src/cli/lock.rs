@@ -114,11 +114,13 @@ fn known(path: &Path, check: bool) -> Result<Lock, ExitCode> {
 /// The images that are asked for, in order and once each; and those that stay as they are, with the reason.
 fn images(profile: &Profile) -> (Vec<&str>, Vec<(&str, &'static str)>) {
     let services = profile.stack.as_ref().map(|stack| stack.services.as_slice()).unwrap_or_default();
-    let polled = |service: &Service| profile.deploy.poll.is_some() && service.deploy.is_some();
+    // What shares an image with a service that is polled goes along with it.
+    let deployed = |image: &str| services.iter().any(|service| service.deploy.is_some() && service.image.as_deref() == Some(image));
+    let polled = |image: &str| profile.deploy.poll.is_some() && deployed(image);
     let (mut wanted, mut exempt) = (Vec::new(), Vec::new());
     for service in services {
         let Some(image) = service.image.as_deref() else { continue };
-        match lock::exempt(image, is_built(profile, service), polled(service)) {
+        match lock::exempt(image, is_built(profile, service), polled(image)) {
             Some(why) => exempt.push((image, why)),
             None => wanted.push(image),
         }

@@ -78,6 +78,17 @@ fn offsite(resolved: &Resolved, root: &Node, report: &mut Report) {
     // What cannot be read was told already.
     let repository = repository.filter(|node| !report.has_error_within(node.span));
     let sftp = repository.and_then(Node::as_str).is_some_and(|text| text.starts_with("sftp:"));
+    // What restic asks for in each kind of store, by its manual.
+    let logins = [("s3:", "AWS_ACCESS_KEY_ID: S3_KEY, AWS_SECRET_ACCESS_KEY: S3_SECRET"), ("b2:", "B2_ACCOUNT_ID: B2_ID, B2_ACCOUNT_KEY: B2_KEY"), ("azure:", "AZURE_ACCOUNT_NAME: AZURE_NAME, AZURE_ACCOUNT_KEY: AZURE_KEY")];
+    let written = repository.and_then(|node| Some((node, node.as_str()?)));
+    if let Some((repository, text)) = written
+        && let Some((_, login)) = logins.iter().find(|(kind, _)| text.starts_with(kind))
+        && node.get("environment").is_none_or(Node::is_null)
+    {
+        report
+            .warning(repository.span, "repository-login", "nobody may write there without a login, and none is written")
+            .help(format!("add `environment: {{{login}}}`, and these secrets as `{{env: …}}`"));
+    }
     let key = node.get("ssh_key").filter(|key| !key.is_null());
     match (sftp, key, repository) {
         (true, None, Some(repository)) => {

@@ -44,6 +44,8 @@ rejects! {
 
 #[test]
 fn off_site_copies_that_nobody_could_read() {
+    let said = offsite("repository: \"s3:https://h/b\", password: P").findings();
+    assert!(said.contains("warning[repository-login]") && said.contains("AWS_ACCESS_KEY_ID: S3_KEY"), "{said}");
     let none = "is no place that restic can write to from here | write it as restic does: `s3:https://s3.example.com/bucket`, `sftp:me@host:/path`, `rest:https://host/`";
     for (rest, more, wanted) in [
         ("repository: \"rest:https://h/\", password: M", "", "10:61 error[generated] `M` is made on the machine, and dies with it: nobody could reach or read the backups then | choose it yourself, keep it elsewhere too, and write the secret as `{env: …}` or `{file: …}`"),

@@ -239,7 +239,7 @@ rejects! {
          9:21 error[relative-path] nothing puts this file on the machine, and Compose starts nothing without it | write its text as `content`, or make it a secret of the profile with `as: credential`";
     what_is_taken_from_another: service("extends: {file: base.yaml, service: b}") => "11:21 error[extends] nothing puts this file on the machine, and Compose starts nothing without it | write here what the service takes from there";
     what_is_included: Test::new("compose: c.yaml").file("c.yaml", "include: [b.yaml]\nservices: {a: {image: \"x:1\", restart: always, healthcheck: {test: x}}}\n").findings() =>
-        "1:1 error[include] nothing puts the included files on the machine, and Compose starts nothing without them | write their services here, or name what `docker compose config` prints of all of them by `compose: FILE`";
+        "1:1 error[include] nothing puts the included files on the machine, and Compose starts nothing without them | write their services here, or name by `compose: FILE` what `docker compose config --no-interpolate --no-path-resolution` prints";
     what_is_taken_from_nobody: service("extends: appp") => "11:14 error[no-service] there is no service `appp` | name a service that stands here";
     the_machines_own_env_file: service("env_file: [{path: .env}]") => "11:23 warning[env-file] on the machine `.env` holds every secret of the profile, and `a` gets all of them | name what it needs: `environment: {NAME: ${NAME}}`";
     nobodys_key: Test::new("").set("admin.ssh_keys=[\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPuBXTSvcXQmxo9ZT1pYwq1owWKY8R6qDCJ7W5WYaWEJ nobody@example\"]").findings() => "1:17 warning[placeholder] this SSH key is an example's: you cannot log in with it | write the line of your own `.pub` file";

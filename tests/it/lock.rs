@@ -123,7 +123,7 @@ fn every_trouble_is_a_sentence_and_nothing_is_written() {
 
 #[test]
 fn what_has_no_tag_to_lock_stays() {
-    let more = "deploy: {poll: 5m}\nservices:\n  a: {image: \"x/a:1\", restart: always, healthcheck: {test: x}, x-bootstrap: {deploy: blue-green, route: {port: 8000}, health: /}}\n  b: {image: \"x/b:1\", restart: always, healthcheck: {test: x}}\n  c: {image: \"x/c@sha256:0000000000000000000000000000000000000000000000000000000000000000\", restart: always, healthcheck: {test: x}}\n";
+    let more = "deploy: {poll: 5m}\nservices:\n  a: {image: \"x/a:1\", restart: always, healthcheck: {test: x}, x-bootstrap: {deploy: blue-green, route: {port: 8000}, health: /}}\n  w: {image: \"x/a:1\", restart: always, healthcheck: {test: x}}\n  b: {image: \"x/b:1\", restart: always, healthcheck: {test: x}}\n  c: {image: \"x/c@sha256:0000000000000000000000000000000000000000000000000000000000000000\", restart: always, healthcheck: {test: x}}\n";
     let locked = format!("{{\"version\": 1, \"images\": {{\"x/a:1\": \"{0}\", \"x/b:1\": \"{0}\"}}}}", digest("0a"));
     let test = Test::new(more).set("domain=a.example.dev").set("tls.email=me@example.dev").file("p.lock.json", &locked);
     let loaded = test.load();
