@@ -508,8 +508,7 @@ def made(parts, safety, but):
 
 def backup():
     with locked():
-        if os.path.exists(CUT):
-            uncut()
+        uncut()
         when, m = make(PARTS)
         jb.write(STATE + "/success", when + "\n")
     if "offsite" in PLAN:
