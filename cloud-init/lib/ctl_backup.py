@@ -624,6 +624,16 @@ def restore(args):
     print(f"Restored from {when} in {time.monotonic() - start:.0f} s.")
 
 
+def finish():
+    # What was cut off, from its beginning: each part is done anew, and whoever calls starts the rest.
+    when, _, only = jb.read(CUT).strip().partition(" --only ")
+    m = verify(when)
+    bring(f"{ROOT}/{when}", pick(m["parts"], only, stack()) if only else m["parts"], not only, True)
+    os.remove(CUT)
+    print(f"the restore from {when} that was cut off is finished")
+    jb.console(f"the restore from {when} that was cut off is finished")
+
+
 def drill():
     if not whole():
         print("there is no backup yet")
@@ -671,7 +681,18 @@ def ctl_backup(args):
     return code
 
 
+def elsewhere(args):
+    offsite = importlib.import_module("offsite")
+    if args.fetch:
+        print(f"{offsite.elsewhere(args.fetch)} is here until the next backup thins out: `bootstrapctl restore` takes it by that name")
+        return
+    rows = [{"when": one["when"], "id": one["id"]} for one in offsite.elsewhere()]
+    print(json.dumps({"backups": rows}) if args.json else "\n".join(f"{row['when']}  {row['id']}" for row in rows) or "nothing is off-site yet")
+
+
 def ctl_backups(args):
+    if getattr(args, "fetch", None) or getattr(args, "off_site", False):
+        return guarded(elsewhere, args)
     rows = [{"when": w, "bytes": total(m), "safety": m["safety"], "parts": [p["name"] for p in m["parts"]]} for w, m in complete()]
     if args.json:
         print(json.dumps({"backups": rows, "restoring": jb.read(CUT).strip()}))
@@ -697,6 +718,9 @@ def register(commands):
     commands.add_parser("backup", help="make a backup now").set_defaults(function=ctl_backup)
     sub = commands.add_parser("backups", help="the backups on this machine")
     sub.add_argument("--json", action="store_true", help="for scripts")
+    if "offsite" in PLAN:
+        sub.add_argument("--off-site", action="store_true", help="those elsewhere; their identifiers are what restore_from takes, too")
+        sub.add_argument("--fetch", metavar="WHEN|ID", help="one of those, brought here to be restored")
     sub.set_defaults(function=ctl_backups)
     sub = commands.add_parser("restore", help="put a backup back: asks first, and saves what is there now")
     sub.add_argument("when", nargs="?", help="as `backups` shows it, or its beginning; without it: the newest")
@@ -709,4 +733,4 @@ def register(commands):
 
 
 if __name__ == "__main__":
-    sys.exit(guarded({"backup": backup, "drill": drill, "tidy": tidy}[sys.argv[1]]))
+    sys.exit(guarded({f.__name__: f for f in (backup, drill, finish, tidy)}[sys.argv[1]]))

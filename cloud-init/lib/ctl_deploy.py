@@ -309,6 +309,11 @@ class Machine:
             self.save_databases(row)
             jb.write(NEXT, self.wanted(group, tag(group, row["id"])), durable=False)
             self.hook(group, "before")
+            # Jobs do their work first, while all that serves is the old version.
+            for m in [m for m in rest if m in self.jobs]:
+                step("running " + m)
+                self.up(m, over=NEXT)
+                self.well(m)
             if g["turns"]:
                 step("starting beside the old one")
                 beside = [self.live(m, True) for m in g["turns"]]
@@ -325,9 +330,9 @@ class Machine:
             state["green"] = [s for s in jb.COLOURS if (s in state["green"]) != (s in g["turns"])]
             self.save()
             self.follow()
-            # Jobs do their work first; what was stopped starts together, else one after the other.
+            # What was stopped starts together, else one after the other.
             others = [m for m in rest if m not in self.jobs]
-            for batch in [[m] for m in rest if m in self.jobs] + ([others] if g["turns"] and others else [[m] for m in others]):
+            for batch in [others] if g["turns"] and others else [[m] for m in others]:
                 step("starting " + ", ".join(batch))
                 self.up(*batch)
                 for m in batch:
@@ -429,14 +434,17 @@ def who():
 
 def turn(wait=True):
     # Whoever looks by himself comes again; but two who look at the same moments would never both come to it.
-    return jb.operation(float("inf"), lambda: step("waiting for another deploy or backup to end")) if wait else jb.operation(5)
+    return jb.operation(float("inf"), lambda: step("waiting until another deploy, backup or start has ended")) if wait else jb.operation(5)
 
 
-def apart(what="deploy", after="/usr/local/bin/bootstrapctl deploy --recover"):
+def apart(what="deploy", after="/usr/local/bin/bootstrapctl deploy --recover", text=None):
     # A unit of its own: a lost SSH connection does not end it, and whatever ends it, what it left is put in order.
     if "JB_APART" not in os.environ:
         unit = ["systemd-run", "-q", "--wait", "--pipe", "--collect", f"--unit={NAME}-{what}ing", "-p", "ExecStopPost=" + after, "-p", "TimeoutStopSec=1800"]
-        os.execvp("systemd-run", [*unit, "-E", "JB_APART=1", "-E", "SUDO_USER=" + who(), "/usr/local/bin/bootstrapctl", *sys.argv[1:]])
+        words = [*unit, "-E", "JB_APART=1", "-E", "SUDO_USER=" + who(), "/usr/local/bin/bootstrapctl", *sys.argv[1:]]
+        if text is None:
+            os.execvp("systemd-run", words)
+        sys.exit(subprocess.run(words, input=text, text=True, check=False).returncode)
 
 
 def may_poll():

@@ -22,6 +22,8 @@ COLOURS = [s for s, how in PLAN.get("deploy", {}).get("services", {}).items() if
 GREEN = VAR + "/green/"
 # So many failed attempts make a required stage "failed" in the eyes of the status (it goes on trying).
 PATIENCE = 5
+# So long, in seconds, others wait after power-on for a stack that is not tried: it may never be.
+FIRST_START = 900
 
 
 def read(path, default=""):
@@ -224,20 +226,26 @@ def run(args, timeout=60, **more):
         return 124, f"{args[0]} took longer than {timeout} s"
 
 
+def started():
+    # After power-on the stack comes first; whether it is well then is another matter. What prepares it is a stage itself.
+    return "STAGE" in os.environ or "stack" not in PLAN["stages"] or os.path.exists(RUN + "/stack-tried")
+
+
 @contextlib.contextmanager
 def operation(seconds, hear=lambda: None):
     # One deploy, backup or bundle at a time: whether it is our turn within so many seconds; `hear` is called if we must wait.
     os.makedirs(RUN, exist_ok=True)
-    # A restore starts the stack when it has its turn itself.
+    # A restore, or the stack's stage, has its turn when it calls others.
     with open(os.devnull if "JB_LOCKED" in os.environ else RUN + "/operation.lock", "w", encoding="ascii") as lock:
         began, heard = time.monotonic(), False
         while True:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                mine = True
-                break
+                mine = time.monotonic() - began >= FIRST_START or started()
+                mine and fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 mine = False
+            if mine:
+                break
             if not heard:
                 hear()
             heard = True

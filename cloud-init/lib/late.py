@@ -130,12 +130,16 @@ def bring(words):
         print("bootstrapctl secrets set NAME, one of: " + (", ".join(MINE) or "none comes later here"))
         return 2
     value = asked(row)
+    if value and "deploy" in jb.PLAN:
+        import ctl_deploy  # pylint: disable=import-outside-toplevel
+
+        ctl_deploy.apart("secret-sett", text=value if "credential" in row else value + "\n")
     if not value or "\0" in value:
         print("the value is empty, or has a NUL in it: nothing was changed")
         return 2
     had = has(row)
     names = [x for x, wants in jb.PLAN.get("needs", {}).items() if row["name"] in wants]
-    with jb.operation(float("inf"), lambda: print("waiting for a deploy or backup to end", flush=True)):
+    with jb.operation(float("inf"), lambda: print("waiting until a deploy, backup or start has ended", flush=True)):
         os.makedirs(jb.HOME + "/credentials", mode=0o700, exist_ok=True)
         store(row, value)
         jb.update()

@@ -156,6 +156,33 @@ def check():
     print("the off-site repository is whole")
 
 
+def download(row):
+    path, new = row["paths"][0], ROOT + "/.fetch"
+    when = os.path.basename(path)
+    os.makedirs(ROOT, exist_ok=True)
+    shutil.rmtree(new, ignore_errors=True)
+    restic("restore", row["id"], "--target", new)
+    shutil.rmtree(f"{ROOT}/{when}", ignore_errors=True)
+    os.rename(new + path, f"{ROOT}/{when}")
+    shutil.rmtree(new)
+    os.sync()
+    b.verify(when)
+    return when
+
+
+def elsewhere(want=None):
+    # What is off-site, or one of those brought here.
+    rows = [{"id": row["id"][:8], "when": os.path.basename(row["paths"][0]), "row": row} for row in snapshots("backup")]
+    if want is None:
+        return rows
+    found = [one["row"] for one in rows if want in (one["id"], one["when"], one["row"]["id"])]
+    if not found:
+        raise Stop(f"there is no {want} off-site: `bootstrapctl backups --off-site` shows what there is")
+    os.umask(0o077)
+    with b.locked():
+        return download(found[-1])
+
+
 def fetch():
     # Before any secret is made; never on a machine that has begun to live.
     begun = STATE + "/fetching"
@@ -166,19 +193,11 @@ def fetch():
     if OFF["ssh_key"]:
         os.makedirs(jb.HOME + "/credentials", exist_ok=True)
         jb.write(f"{jb.HOME}/credentials/{OFF['ssh_key']}", secret(OFF["ssh_key"]), 0o600)
-    os.makedirs(ROOT, exist_ok=True)
     with b.locked():
         rows = snapshots("backup", *([] if PLAN["restore_from"] == "latest" else [PLAN["restore_from"]]))
         if not rows:
             raise Stop(f"the off-site repository has no backup of {NAME}: mend backup.offsite, or take restore_from out")
-        path, new = rows[-1]["paths"][0], ROOT + "/.fetch"
-        when = os.path.basename(path)
-        shutil.rmtree(new, ignore_errors=True)
-        restic("restore", rows[-1]["id"], "--target", new)
-        shutil.rmtree(f"{ROOT}/{when}", ignore_errors=True)
-        os.rename(new + path, f"{ROOT}/{when}")
-        os.sync()
-        b.verify(when)
+        when = download(rows[-1])
         tar = f"{ROOT}/{when}/machine.tar"
         b.load_machine(tar)
         if "etc/letsencrypt/" in out(["tar", "-tf", tar]):

@@ -124,7 +124,7 @@ fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
         for (program, rows, _) in programs.into_iter().filter(|(.., wanted)| *wanted) {
             files.copy("backup", format!("{CODE}/{program}.py"), 0o644, &format!("lib/{program}.py"))?;
             for (what, title, when) in rows {
-                let context = json!({"title": format!("{name}: {title}"), "program": program, "what": what, "stack": unit("stack"), "when": when});
+                let context = json!({"title": format!("{name}: {title}"), "program": program, "what": what, "when": when});
                 let unit = if *what == "backup" { "backup".to_owned() } else { format!("backup-{what}") };
                 for kind in ["service", "timer"] {
                     files.render("backup", format!("{UNITS}/{name}-{unit}.{kind}"), 0o644, &format!("units/backup.{kind}.j2"), &context)?;
@@ -133,7 +133,7 @@ fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
         }
     }
     if profile.backup.as_ref().is_some_and(|backup| backup.pitr) {
-        files.render("backup", format!("{UNITS}/{name}-backup-log.service"), 0o644, "units/backup-log.service.j2", json!({"stack": unit("stack")}))?;
+        files.render("backup", format!("{UNITS}/{name}-backup-log.service"), 0o644, "units/backup-log.service.j2", json!({}))?;
     }
     if profile.host.swap_mib > 0 {
         files.render("units", format!("{UNITS}/swapfile.swap"), 0o644, "units/swapfile.swap.j2", json!({}))?;
@@ -248,6 +248,7 @@ fn runbook(files: &mut Files, profile: &Profile) -> Result<()> {
         "port": profile.ssh.port,
         "web": profile.domain.is_some(),
         "backup": profile.backup.is_some(),
+        "offsite": profile.backup.as_ref().is_some_and(|backup| backup.offsite.is_some()),
         "pitr": profile.backup.as_ref().is_some_and(|backup| backup.pitr),
         "follow": profile.follow.is_some(),
         "services": services.map(|service| &service.name).collect::<Vec<_>>(),

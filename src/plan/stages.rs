@@ -47,7 +47,7 @@ fn restored(profile: &Profile) -> bool {
 /// the smallest machines of the cheapest providers unpack Docker in minutes.
 const SHORT: u32 = 120;
 const LONG: u32 = 1800;
-/// Seconds for one that moves all data.
+/// Seconds for one that moves all data, as the stack's does when a restore was cut off; what else it does has limits of its own.
 const VERY_LONG: u32 = 6 * 3600;
 
 #[rustfmt::skip]
@@ -63,7 +63,7 @@ const TABLE: &[(&str, &str, &[&str], u32, When)] = &[
     ("harden",  "Hardening",                       &["edge"],                          LONG,  always),
     ("tls",     "Certificates",                    &["harden"],                        LONG,  acme),
     ("revive",  "Data from the backup",            &["pull", "monitoring"],            VERY_LONG, restored),
-    ("stack",   "Services",                        &["pull", "monitoring", "revive"],  LONG,  stack),
+    ("stack",   "Services",                        &["pull", "monitoring", "revive"],  VERY_LONG, stack),
     ("ready",   "Acceptance test",                 &["secrets", "harden", "tls", "stack"], SHORT, always),
 ];
 

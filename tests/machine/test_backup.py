@@ -254,6 +254,42 @@ class Restoring(Machine):
         self.assertEqual((self.folder / "volume/a/b").read_text(), "hello")
         self.b.backup()
 
+    def test_a_restore_that_was_cut_is_finished_by_the_next_start(self):
+        when = self.make()
+        for words in ([], ["--only", "files", when]):
+            self.write("volume/a/b", "changed")
+            with mock.patch.object(self.b, "bring", side_effect=KeyboardInterrupt), self.assertRaises(KeyboardInterrupt):
+                self.restore(*words)
+            (self.folder / "calls").unlink(missing_ok=True)
+            self.b.finish()
+            self.assertEqual((self.folder / "volume/a/b").read_text(), "hello")
+            self.assertNotIn("up", self.calls(), "who starts the stack calls this, and not the other way round")
+            self.b.uncut()
+
+    def test_a_cut_restore_that_cannot_be_finished_stays_one(self):
+        when = self.make()
+        with mock.patch.object(self.b, "bring", side_effect=KeyboardInterrupt), self.assertRaises(KeyboardInterrupt):
+            self.restore()
+        (self.folder / "opt/backups/x" / when / "files.tar").write_bytes(b"")
+        with self.assertRaisesRegex(self.b.Stop, "is damaged"):
+            self.b.finish()
+        with self.assertRaisesRegex(self.b.Stop, f"run `bootstrapctl restore {when}` again"):
+            self.b.uncut()
+
+    def test_nothing_begins_before_the_stack_was_tried_after_power_on(self):
+        self.plan["stages"] = {"stack": {}}
+        self.load()
+        tried = self.folder / "run/julia-bootstrap/stack-tried"
+        with self.assertRaisesRegex(self.b.Stop, "^another operation"), self.b.locked(0):
+            pass
+        with mock.patch.dict(os.environ, {"STAGE": "fetch"}), self.b.locked(0):
+            pass
+        with mock.patch.object(sys.modules["jb"], "FIRST_START", 0), self.b.locked(0):
+            pass
+        tried.touch()
+        with self.b.locked(0):
+            pass
+
     def test_a_restore_after_which_something_is_unwell_is_no_half_of_one(self):
         when = self.make()
         self.write("volume/a/b", "changed")

@@ -76,6 +76,10 @@ class Docker:
         self.containers.pop(there, None)
         self.made += 1
         state = {"running": image not in self.dead, "well": image not in self.bad + self.dead}
+        if name == "migrate":
+            # A job: it was run, beside whatever ran then, and has ended.
+            state["running"] = False
+            self.hooks.append([name, image, sorted(v["service"] + " " + v["image"] for v in self.containers.values() if v["running"] and v["image"] != "d1")])
         self.containers[f"c{self.made}"] = {"service": name, "image": image, "deps": deps, "nets": [], **state}
 
     def answer(self, args):
@@ -335,6 +339,37 @@ class Machine(Folder):
         said = self.ctl("deploy", "api", ":3", code=1)
         self.assertNotIn("beside", said)
         self.settled("green", "i2")
+
+    def test_jobs_of_a_new_version_end_before_it_starts(self):
+        for name in ("api-blue", "api-green", "worker", "scheduler"):
+            self.model[name]["depends_on"] = {**self.model[name]["depends_on"], "migrate": {"condition": "service_completed_successfully"}}
+        self.model["migrate"] = {"image": "app:1", "depends_on": {"db": {"condition": "service_healthy"}}}
+        self.boot()
+        self.docker.hooks = []
+        old = ["api-blue i1", "scheduler i1", "worker i1"]
+        self.ctl("deploy", "api", ":2")
+        self.settled("green", "i2")
+        self.assertEqual(self.docker.hooks, [["migrate", "i2", old]])
+        made = self.docker.made
+        self.boot()
+        self.assertEqual(self.docker.made, made, "it is not run again by the next start")
+        # A migration that fails: nothing of the new version ever ran.
+        self.docker.bad = ["i3"]
+        self.assertIn("migrate is exited", self.ctl("deploy", "api", ":3", code=1))
+        self.settled("green", "i2")
+        self.assertEqual([x[:2] for x in self.docker.hooks[1:]], [["migrate", "i3"]])
+        self.assertNotIn("i3", [v["image"] for v in self.docker.containers.values() if v["service"] != "migrate"])
+
+    def test_jobs_come_first_where_nothing_takes_turns(self):
+        self.plan["deploy"]["services"]["api"]["blue_green"] = False
+        self.model["api"] = {**self.model.pop("api-blue"), "depends_on": {"migrate": {"condition": "service_completed_successfully"}}}
+        del self.model["api-green"], self.model["scheduler"], self.model["worker"]
+        self.model["migrate"] = {"image": "app:1"}
+        self.load().boot()
+        self.docker.hooks = []
+        self.ctl("deploy", "api", ":2")
+        self.assertEqual(self.docker.hooks, [["migrate", "i2", ["api i1"]]])
+        self.assertEqual(self.running(), {"api": "i2", "db": "d1"})
 
     def test_a_service_that_says_nothing_is_recreated(self):
         self.boot()

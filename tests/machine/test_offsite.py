@@ -126,6 +126,17 @@ class Offsite(test_backup.Machine):
         self.o.offsite()
         self.assertEqual([c.split()[0] for c in self.restic()[len(calls):] if c.split()[0] in ("init", "backup")], ["backup"])
 
+    def test_what_is_elsewhere_is_listed_and_brought_here(self):
+        when = self.taken()
+        (row,) = self.o.elsewhere()
+        self.assertEqual(row["when"], when)
+        shutil.rmtree(self.folder / "opt/backups/x" / when)
+        self.assertEqual(self.o.elsewhere(row["id"]), when)
+        self.b.verify(when)
+        self.assertEqual(os.listdir(self.folder / "opt/backups/x"), [when])
+        with self.assertRaisesRegex(self.b.Stop, "^there is no other off-site"):
+            self.o.elsewhere("other")
+
     def test_a_place_that_is_down_is_told_and_the_local_one_is_good(self):
         self.write("down", "")
         when = self.make()
