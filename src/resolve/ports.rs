@@ -83,11 +83,15 @@ fn entry_of(entry: &Node) -> Result<Published, String> {
 /// A port with `${…}` in it can be judged only by an address that stands before it in digits.
 fn interpolated(text: &str) -> Result<Published, String> {
     if text.starts_with("127.0.0.1:") || text.starts_with("[::1]:") {
+        // What the port in the container is may still be said in digits; else it is not known.
+        let (rest, protocol) = text.rsplit_once('/').map_or((text, None), |(rest, protocol)| (rest, Some(protocol)));
+        let target = rest.rsplit(':').next().filter(|target| range(target).is_some()).unwrap_or_default();
+        let udp = protocol.is_some_and(|protocol| protocol == "udp");
         return Ok(Published {
             address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             host: None,
-            target: (0, 0),
-            protocol: Protocol::Tcp,
+            target: range(target).unwrap_or((0, 0)),
+            protocol: if udp { Protocol::Udp } else { Protocol::Tcp },
         });
     }
     Err("where this port is published hangs on a variable".into())

@@ -1,70 +1,38 @@
 //! The keys that Compose knows: what it does not know it refuses on the machine, where nobody sees it.
 
+mod table;
+
 use super::services::is_relative;
 use crate::profile::model::DockerSource;
 use crate::profile::reader::{nearest, shown};
 use crate::report::Report;
 use crate::resolve::Resolved;
-use crate::yaml::Node;
+use crate::yaml::{Kind, Node};
+use table::{Below, NESTED, PLACES};
 
-/// Where keys stand, those that the Compose of Debian 13 takes there (2.26, by the schema in its program; a test
-/// compares), and those that came later.
-const KEYS: [(&str, &str, &str); 9] = [
-    ("", "configs include name networks secrets services version volumes", "models"),
-    (
-        "service",
-        "annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent command configs container_name cpu_count \
-         cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset credential_spec depends_on deploy \
-         develop device_cgroup_rules devices dns dns_opt dns_search domainname entrypoint env_file environment expose extends \
-         external_links extra_hosts gpus group_add healthcheck hostname image init ipc isolation label_file labels links logging \
-         mac_address mem_limit mem_reservation mem_swappiness memswap_limit network_mode networks oom_kill_disable oom_score_adj \
-         pid pids_limit platform ports post_start pre_stop privileged profiles pull_policy read_only restart runtime scale secrets \
-         security_opt shm_size stdin_open stop_grace_period stop_signal storage_opt sysctls tmpfs tty ulimits user userns_mode uts \
-         volumes volumes_from working_dir",
-        "models provider use_api_socket",
-    ),
-    (
-        "build",
-        "additional_contexts args cache_from cache_to context dockerfile dockerfile_inline entitlements extra_hosts isolation \
-         labels network no_cache platforms privileged pull secrets shm_size ssh tags target ulimits",
-        "no_cache_filter provenance sbom",
-    ),
-    ("healthcheck", "disable interval retries start_interval start_period test timeout", ""),
-    ("deployment", "endpoint_mode labels mode placement replicas resources restart_policy rollback_config update_config", ""),
-    ("network", "attachable driver driver_opts enable_ipv4 enable_ipv6 external internal ipam labels name", ""),
-    ("volume", "driver driver_opts external labels name", ""),
-    ("config", "content environment external file labels name template_driver", ""),
-    ("secret", "driver driver_opts environment external file labels name template_driver", ""),
-];
-
-/// The top-level sections of a document, and what one entry of each is called above.
-const SECTIONS: [(&str, &str); 5] =
-    [("services", "service"), ("networks", "network"), ("volumes", "volume"), ("configs", "config"), ("secrets", "secret")];
-
-/// Parts of a service that have keys of their own.
-const PARTS: [(&str, &str); 3] = [("build", "build"), ("healthcheck", "healthcheck"), ("deploy", "deployment")];
+/// The top-level sections of which Compose takes what is there already, and what one entry is called above.
+const SECTIONS: [(&str, &str); 4] = [("networks", "network"), ("volumes", "volume"), ("configs", "config"), ("secrets", "secret")];
 
 pub(super) fn check(resolved: &Resolved, document: &Node, report: &mut Report) {
     let newest = resolved.profile.docker.source == DockerSource::Upstream;
     known("", document, newest, report);
     for (section, kind) in SECTIONS {
         for (name, entry) in document.get(section).and_then(Node::as_map).unwrap_or_default() {
-            known(kind, entry, newest, report);
-            let external = entry.get("external").filter(|external| !external.is_null() && external.as_bool() != Some(false));
+            let external = entry.get("external").filter(|external| !external.is_null() && external.as_bool() != Some(false) && external.as_str() != Some("false"));
             let given = |name: &str| matches!(name, "host" | "bridge" | "none") && kind == "network";
             if let Some(external) = external
-                && kind != "service"
                 && !entry.get("name").and_then(Node::as_str).is_some_and(given)
             {
                 let message = format!("nothing makes the {kind} `{}` on a new machine", shown(name.as_str().unwrap_or_default()));
-                report.error(external.span, "external-resource", message).help("take `external` out: the stack then makes its own");
-            }
-            for (part, kind) in PARTS.iter().filter(|_| kind == "service") {
-                entry.get(part).into_iter().for_each(|node| known(kind, node, newest, report));
+                report.error(external.span, "external-resource", message).help(match kind {
+                    "config" => "write its text here, as `content`",
+                    "secret" => "make it a secret of the profile: `as: credential` puts it into a file",
+                    _ => "take `external` out: the stack then makes its own",
+                });
             }
         }
     }
-    if let Some((key, _)) = document.entry("include").filter(|(_, value)| !value.is_null()) {
+    if let Some((key, _)) = document.entry("include").filter(|(_, value)| !value.is_null() && value.as_seq().is_none_or(|files| !files.is_empty())) {
         report
             .error(key.span, "include", "nothing puts the included files on the machine, and Compose starts nothing without them")
             .help("write their services here, or name by `compose: FILE` what `docker compose config --no-interpolate --no-path-resolution` prints");
@@ -102,26 +70,63 @@ pub(super) fn check(resolved: &Resolved, document: &Node, report: &mut Report) {
     }
 }
 
-/// Finds the keys of a mapping that Compose would refuse.
-fn known(kind: &str, node: &Node, newest: bool, report: &mut Report) {
-    let (_, keys, later) = KEYS.iter().find(|(name, ..)| *name == kind).expect("every kind that is asked for has a row");
-    for (key, _) in node.as_map().unwrap_or_default() {
+/// Finds what Compose would refuse in a mapping, and in what stands below it.
+fn known(place: &str, node: &Node, newest: bool, report: &mut Report) {
+    let place = PLACES.iter().find(|row| row.name == place).expect("every place that is asked for has a row");
+    let find = |keys: &'static str, name: &str| keys.split(' ').filter_map(|key| key.split_once('/')).find(|(key, _)| *key == name).map(|(_, shapes)| shapes);
+    for (key, value) in node.as_map().unwrap_or_default() {
         let name = key.as_str().unwrap_or_default();
-        let own = name.starts_with("x-") || name == "<<";
-        if own || keys.split(' ').any(|known| known == name) || (newest && later.split(' ').any(|known| known == name)) {
+        if name.starts_with("x-") || name == "<<" {
             continue;
         }
-        if later.split(' ').any(|known| known == name) {
+        let later = find(place.later, name);
+        if let Some(shapes) = find(place.keys, name).or(later.filter(|_| newest)) {
+            if fits(name, value, shapes, report) {
+                below(place.name, name, value, newest, report);
+            }
+        } else if later.is_some() {
             report
                 .error(key.span, "unknown-field", format!("`{name}` is newer than the Compose of this distribution"))
                 .help("leave it out, or write `docker: {source: docker}`");
-            continue;
+        } else {
+            let names = place.keys.split(' ').filter_map(|key| key.split_once('/')).map(|(key, _)| key);
+            let finding = report.error(key.span, "unknown-field", format!("Compose knows no `{}` here", shown(name)));
+            match nearest(name, names) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding.help("take it out; what begins with `x-` Compose passes over"),
+            };
         }
-        let finding = report.error(key.span, "unknown-field", format!("Compose knows no `{}` here", shown(name)));
-        match nearest(name, keys.split(' ')) {
-            Some(near) => finding.help(format!("did you mean `{near}`?")),
-            None => finding.help("take it out; what begins with `x-` Compose passes over"),
-        };
+    }
+}
+
+/// Whether a value is of a kind that may stand there.
+fn fits(name: &str, value: &Node, shapes: &str, report: &mut Report) -> bool {
+    let shape = match &value.kind {
+        Kind::Seq(_) => 'l',
+        Kind::Map(_) => 'm',
+        Kind::Scalar { .. } => 's',
+    };
+    if value.is_null() || shapes.contains(shape) {
+        return true;
+    }
+    let words = [('s', "a text"), ('l', "a list"), ('m', "a mapping")];
+    let words: Vec<_> = words.iter().filter(|(shape, _)| shapes.contains(*shape)).map(|(_, word)| *word).collect();
+    let message = format!("`{name}` is {} to Compose, and this is {}", words.join(" or "), value.describe());
+    report.error(value.span, "wrong-type", message).help(match words[0] {
+        "a text" => format!("write it as `{name}: …`, in one line"),
+        "a list" => format!("write it as `{name}: […]`, or one line each with a dash before it"),
+        _ => format!("write it as `{name}: {{…}}`, or one `name: value` a line"),
+    });
+    false
+}
+
+fn below(place: &str, key: &str, value: &Node, newest: bool, report: &mut Report) {
+    let Some((.., how, child)) = NESTED.iter().find(|row| (row.0, row.1) == (place, key)) else { return };
+    match (how, &value.kind) {
+        (Below::Value, _) => known(child, value, newest, report),
+        (Below::Each, Kind::Seq(items)) => items.iter().for_each(|item| known(child, item, newest, report)),
+        (Below::Each, Kind::Map(entries)) => entries.iter().for_each(|(_, entry)| known(child, entry, newest, report)),
+        (Below::Each, Kind::Scalar { .. }) => {}
     }
 }
 
@@ -149,11 +154,45 @@ mod tests {
             serde_json::Deserializer::from_slice(&bytes[open..]).into_iter::<serde_json::Value>().next()?.ok()
         });
         let schema = schema.next_back().expect("Compose's program holds its schema");
-        for (kind, keys, _) in KEYS {
-            let place = if kind.is_empty() { &schema } else { &schema["definitions"][kind] };
-            let place = if kind == "build" { &schema["definitions"]["service"]["properties"]["build"]["oneOf"][1] } else { place };
-            let theirs: BTreeSet<&str> = place["properties"].as_object().expect("a mapping").keys().map(String::as_str).collect();
-            assert_eq!(keys.split_whitespace().collect::<BTreeSet<_>>(), theirs, "{kind}");
+        let whole = schema.clone();
+        let resolved = |node: &serde_json::Value| match node["$ref"].as_str() {
+            Some(place) => whole.pointer(place.trim_start_matches('#')).expect("a definition").clone(),
+            None => node.clone(),
+        };
+        for row in &PLACES {
+            let place = schema.pointer(row.pointer).unwrap_or_else(|| panic!("{} is not in the schema", row.pointer));
+            let properties = place["properties"].as_object().expect("a mapping");
+            let theirs: BTreeSet<String> = properties.iter().map(|(key, value)| format!("{key}/{}", shapes(value, &resolved))).collect();
+            assert_eq!(row.keys.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>(), theirs, "{}", row.name);
+            assert_eq!(place["additionalProperties"], false, "{} takes more", row.name);
         }
+    }
+
+    /// What may stand at a place of the schema, in the order of the table.
+    fn shapes(node: &serde_json::Value, resolved: &dyn Fn(&serde_json::Value) -> serde_json::Value) -> String {
+        let node = resolved(node);
+        let mut found = BTreeSet::new();
+        for one in ["oneOf", "anyOf"].iter().flat_map(|key| node[key].as_array().into_iter().flatten()) {
+            found.extend(shapes(one, resolved).chars());
+        }
+        let types = node["type"].as_array().cloned().unwrap_or_else(|| vec![node["type"].clone()]);
+        for kind in types.iter().filter_map(serde_json::Value::as_str).filter(|kind| *kind != "null") {
+            found.insert(match kind {
+                "array" => 'l',
+                "object" => 'm',
+                _ => 's',
+            });
+        }
+        "slm".chars().filter(|shape| found.contains(shape)).collect()
+    }
+
+    #[test]
+    fn every_place_but_the_first_stands_in_one() {
+        for (above, key, _, child) in &NESTED {
+            let above = PLACES.iter().find(|row| row.name == *above).expect("a row");
+            assert!(above.keys.split(' ').any(|one| one.starts_with(&format!("{key}/"))), "{key}");
+            assert!(PLACES.iter().any(|row| row.name == *child), "{child}");
+        }
+        assert!(PLACES[1..].iter().all(|row| NESTED.iter().any(|(.., child)| *child == row.name)));
     }
 }

@@ -149,7 +149,9 @@ fn declared_port(
         .map(|port| (port, port))
         .collect();
     named.extend(published(&service.node).into_iter().filter_map(|(_, entry)| entry.ok()).map(|entry| entry.target));
-    if !named.is_empty() && !named.iter().any(|(first, last)| (*first..=*last).contains(&port)) {
+    // A port that hangs on a variable may be any.
+    let unknown = named.contains(&(0, 0));
+    if !named.is_empty() && !unknown && !named.iter().any(|(first, last)| (*first..=*last).contains(&port)) {
         let message = format!("the route leads to port {port}, which the service `{}` does not name", service.name);
         report
             .warning(route.span, "unknown-port", message)

@@ -1,7 +1,7 @@
 //! Published ports: Docker opens them past every firewall rule that a person writes, so they bind to 127.0.0.1 unless
 //! the profile asks for more by name.
 
-use crate::profile::model::{PortRule, Protocol};
+use crate::profile::model::{PortRule, Profile, Protocol};
 use crate::report::Report;
 use crate::resolve::{Extended, Published, Resolved, published};
 use crate::yaml::Node;
@@ -9,12 +9,6 @@ use crate::yaml::Node;
 pub(super) fn check(resolved: &Resolved, report: &mut Report) {
     let mut owners: Vec<(Published, &str, crate::report::Span)> = Vec::new();
     for service in &resolved.services {
-        if let Some(ports) = service.node.get("ports").filter(|ports| !ports.is_null())
-            && ports.as_seq().is_none()
-        {
-            let message = format!("`ports` is a list, and this is {}", ports.describe());
-            report.error(ports.span, "wrong-type", message).help("write `ports: [\"127.0.0.1:8080:80\"]`");
-        }
         let on_host = service.node.get("network_mode").and_then(Node::as_str) == Some("host");
         let mut used: Vec<PortRule> = Vec::new();
         for (span, entry) in published(&service.node) {
@@ -27,6 +21,13 @@ pub(super) fn check(resolved: &Resolved, report: &mut Report) {
                     continue;
                 }
             };
+            if let Some(port) = machines_own(&resolved.profile, &entry) {
+                let route = format!("lead a route to the service instead: `x-bootstrap: {{routes: [{{path: /, port: {}}}]}}`", entry.target.0);
+                let help = if port == resolved.profile.ssh.port { "it is SSH's: choose another one".to_owned() } else { route };
+                report.error(span, "port-conflict", format!("port {port} belongs to the machine itself")).help(help);
+                used.push(PortRule { port, protocol: Protocol::Tcp });
+                continue;
+            }
             if !entry.is_loopback() {
                 used.extend(public(service, &entry, span, report));
             }
@@ -78,6 +79,13 @@ fn public(service: &Extended, entry: &Published, span: crate::report::Span, repo
     (first..=last).filter(|port| allowed(*port)).map(|port| PortRule { port, protocol }).collect()
 }
 
+/// A port of nginx or of sshd that this would publish.
+fn machines_own(profile: &Profile, entry: &Published) -> Option<u16> {
+    let (first, last) = entry.host.filter(|_| entry.protocol == Protocol::Tcp)?;
+    let web: &[u16] = if profile.domain.is_some() { &[80, 443] } else { &[] };
+    web.iter().copied().chain([profile.ssh.port]).find(|port| (first..=last).contains(port))
+}
+
 fn conflict<'r>(
     resolved: &Resolved,
     owners: &mut Vec<(Published, &'r str, crate::report::Span)>,
@@ -86,14 +94,7 @@ fn conflict<'r>(
     span: crate::report::Span,
     report: &mut Report,
 ) {
-    let Some((first, last)) = entry.host else { return };
-    let profile = &resolved.profile;
-    let web: &[u16] = if profile.domain.is_some() { &[80, 443] } else { &[] };
-    let own = web.iter().copied().chain([profile.ssh.port]).find(|port| (first..=last).contains(port));
-    if let (Protocol::Tcp, Some(port)) = (entry.protocol, own) {
-        report
-            .error(span, "port-conflict", format!("port {port} belongs to the machine itself"))
-            .help("lead a route to the service instead");
+    if entry.host.is_none() {
         return;
     }
     let met = owners.iter().find_map(|(other, name, span)| Some((other.meets(&entry)?, *name, *span)));

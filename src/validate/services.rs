@@ -80,7 +80,9 @@ fn image(service: &Extended, report: &mut Report) {
     let name = &service.name;
     if let Some(build) = service.node.get("build").filter(|build| !build.is_null() && service.source.is_none()) {
         let context = build.as_str().or_else(|| build.get("context").and_then(Node::as_str)).unwrap_or(".");
-        if is_relative(context) && !context.contains("://") {
+        // What stands in the profile itself needs no folder.
+        let inline = build.get("dockerfile_inline").is_some_and(|text| !text.is_null()) && build.get("context").is_none_or(|context| context.as_str() == Some("."));
+        if is_relative(context) && !context.contains("://") && !inline {
             report
                 .error(build.span, "relative-path", "nothing puts this folder on the machine, so there is nothing to build")
                 .help("let the machine fetch it: `x-bootstrap: {source: {git: …, branch: main}}`, or name an image");
@@ -186,12 +188,13 @@ fn mounts(service: &Extended, document: &Node, builtin: Option<SourceId>, report
             undeclared("volume", "volumes", source, span, document, report);
         }
     }
-    for span in service.node.get("env_file").map(file_references).unwrap_or_default() {
+    let env_files = service.node.get("env_file").map(|node| node.as_seq().unwrap_or(std::slice::from_ref(node))).unwrap_or_default();
+    let needed = |file: &&Node| file.get("required").and_then(Node::as_bool) != Some(false);
+    for span in env_files.iter().filter(needed).flat_map(file_references) {
         report
             .error(span, "relative-path", "nothing puts this file on the machine, and Compose starts nothing without it")
             .help("write the values under `environment`, and those that are secret under `secrets`");
     }
-    let env_files = service.node.get("env_file").map(|node| node.as_seq().unwrap_or(std::slice::from_ref(node))).unwrap_or_default();
     for file in env_files.iter().map(|file| file.get("path").unwrap_or(file)) {
         if matches!(file.as_str(), Some(".env" | "./.env")) {
             let message = format!("on the machine `.env` holds every secret of the profile, and `{}` gets all of them", service.name);

@@ -19,6 +19,26 @@ pub(super) fn check(resolved: &Resolved, root: &Node, document: &Node, report: &
             walk(value, &known, &later, report);
         }
     }
+    for service in &resolved.services {
+        let environment = service.node.get("environment");
+        let items = environment.and_then(Node::as_seq).unwrap_or_default().iter();
+        let items = items.filter(|item| !item.as_str().is_some_and(|text| text.contains('=')));
+        let keys = environment.and_then(Node::as_map).unwrap_or_default().iter();
+        for node in items.chain(keys.filter(|(_, value)| value.is_null()).map(|(key, _)| key)) {
+            passed_on(&service.name, node, &known, report);
+        }
+    }
+}
+
+/// A variable that is named without a value: Compose takes it from the machine's `.env`.
+fn passed_on(service: &str, node: &Node, known: &[&str], report: &mut Report) {
+    let Some(name) = node.as_str().filter(|name| !known.contains(name)) else { return };
+    let message = format!("`{}` has no value here and is no secret, so `{service}` does not get it", shown(name));
+    let finding = report.warning(node.span, "unset-variable", message);
+    match nearest(name, known.iter().copied()) {
+        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None => finding.help(format!("add `{}` to `secrets`, or write its value", shown(name))),
+    };
 }
 
 fn walk(node: &Node, known: &[&str], later: &[&str], report: &mut Report) {

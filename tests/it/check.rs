@@ -125,13 +125,13 @@ rejects! {
         "11:34 error[port-conflict] port 8080 is published by `a` already | publish it once";
     published_on_both_loopbacks: service("ports: [\"127.0.0.1:8080:80\", \"[::1]:8080:80\"]") => "";
     ports_is_no_list: service("ports: 80") =>
-        "11:12 error[wrong-type] `ports` is a list, and this is text | write `ports: [\"127.0.0.1:8080:80\"]`";
+        "11:12 error[wrong-type] `ports` is a list to Compose, and this is text | write it as `ports: […]`, or one line each with a dash before it";
     published_anywhere: service("ports: [3000]") =>
         "11:13 error[published-port] `a` publishes its port 3000 to everybody, on a port that Docker chooses | remove it: services reach each other without, and a route publishes on 127.0.0.1";
     published_on_a_variable: service("ports: [\"${P:-80}:80\"]") =>
         "11:13 error[published-port] where this port is published hangs on a variable | write it as `127.0.0.1:8080:80`, or let a route publish it";
     public_but_ssh: service("ports: [\"22:22\"]\nx-bootstrap: {public_ports: [\"22/tcp\"]}") =>
-        "11:13 error[port-conflict] port 22 belongs to the machine itself | lead a route to the service instead\n\
+        "11:13 error[port-conflict] port 22 belongs to the machine itself | it is SSH's: choose another one\n\
          12:34 error[port-conflict] port 22 belongs to the machine itself | lead a route to the service instead";
     public_not_published: service("x-bootstrap: {public_ports: [\"8883/tcp\"]}") =>
         "11:34 warning[unused] `8883/tcp` may be public, but the service does not publish it | add `ports: [\"8883:8883\"]`, or remove it";
@@ -241,6 +241,27 @@ rejects! {
     what_is_included: Test::new("compose: c.yaml").file("c.yaml", "include: [b.yaml]\nservices: {a: {image: \"x:1\", restart: always, healthcheck: {test: x}}}\n").findings() =>
         "1:1 error[include] nothing puts the included files on the machine, and Compose starts nothing without them | write their services here, or name by `compose: FILE` what `docker compose config --no-interpolate --no-path-resolution` prints";
     what_is_taken_from_nobody: service("extends: appp") => "11:14 error[no-service] there is no service `appp` | name a service that stands here";
+    keys_further_down: service("ports: [{target: 80, publishd: 8080, host_ip: 127.0.0.1}]\nlogging: {driver: json-file, option: {max-size: 1m}}\ndeploy: {resources: {limit: {memory: 1g}}}") =>
+        "11:26 error[unknown-field] Compose knows no `publishd` here | did you mean `published`?\n\
+         12:34 error[unknown-field] Compose knows no `option` here | did you mean `options`?\n\
+         13:26 error[unknown-field] Compose knows no `limit` here | did you mean `limits`?";
+    what_stands_where_another_thing_should: service("environment: A=1\ncap_add: NET_ADMIN\nuser: [a]\nulimits: [a]") =>
+        "11:18 error[wrong-type] `environment` is a list or a mapping to Compose, and this is text | write it as `environment: […]`, or one line each with a dash before it\n\
+         12:14 error[wrong-type] `cap_add` is a list to Compose, and this is text | write it as `cap_add: […]`, or one line each with a dash before it\n\
+         13:11 error[wrong-type] `user` is a text to Compose, and this is a list | write it as `user: …`, in one line\n\
+         14:14 error[wrong-type] `ulimits` is a mapping to Compose, and this is a list | write it as `ulimits: {…}`, or one `name: value` a line";
+    files_that_need_not_be_there: service("env_file: [{path: ./more.env, required: false}]") => "";
+    nothing_is_included: Test::new("compose: c.yaml").file("c.yaml", "include: []\nservices: {a: {image: \"x:1\", restart: always, healthcheck: {test: x}}}\n").findings() => "";
+    not_external: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}}\nvolumes: {v: {external: \"false\"}, w: {external: false}}") => "";
+    what_is_built_from_nothing: said("services:\n  a: {build: {dockerfile_inline: \"FROM x:1\"}, restart: always, healthcheck: {test: x}}") => "";
+    an_external_config: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}}\nconfigs: {c: {external: true}}") =>
+        "7:25 error[external-resource] nothing makes the config `c` on a new machine | write its text here, as `content`";
+    variables_that_are_passed_on: said("secrets: {KNOWN: generate}\nservices:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}, environment: [KNOWN, KNOWM, A=1]}\n  b: {image: \"x:1\", restart: always, healthcheck: {test: x}, environment: {KNOWN: , OTHER: , C: d}}") =>
+        "7:83 warning[unset-variable] `KNOWM` has no value here and is no secret, so `a` does not get it | did you mean `KNOWN`?\n\
+         8:85 warning[unset-variable] `OTHER` has no value here and is no secret, so `b` does not get it | add `OTHER` to `secrets`, or write its value";
+    a_port_that_a_variable_chooses_beside_a_route: Test::service("ports: [\"127.0.0.1:${P:-2368}:2368\", \"127.0.0.1:9000:${Q:-9000}\"]\nx-bootstrap: {routes: [{path: /, port: 2368}]}").set("domain=a.de").findings() => "";
+    the_webs_own_ports: service("ports: [\"80:8080\"]") =>
+        "11:13 error[port-conflict] port 80 belongs to the machine itself | lead a route to the service instead: `x-bootstrap: {routes: [{path: /, port: 8080}]}`";
     the_machines_own_env_file: service("env_file: [{path: .env}]") => "11:23 warning[env-file] on the machine `.env` holds every secret of the profile, and `a` gets all of them | name what it needs: `environment: {NAME: ${NAME}}`";
     nobodys_key: Test::new("").set("admin.ssh_keys=[\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPuBXTSvcXQmxo9ZT1pYwq1owWKY8R6qDCJ7W5WYaWEJ nobody@example\"]").findings() => "1:17 warning[placeholder] this SSH key is an example's: you cannot log in with it | write the line of your own `.pub` file";
     placeholder_in_the_runbook: said("runbook: ask ops@example.com") => "5:10 warning[placeholder] `example.com` is an example domain | write your own; `${DOMAIN}` stands for the profile's domain";
