@@ -98,24 +98,44 @@ impl Source {
             env_file: self.env_file.clone(),
             ask: Ask::Embedded,
             lock: true,
+            outputs: Vec::new(),
+            inputs: Vec::new(),
         }
     }
 
-    /// Refuses to write over what is read.
-    fn overwritten(&self, output: Option<&Path>, more: Option<&PathBuf>) -> Option<ExitCode> {
-        let output = output?;
-        let real = output.canonicalize().ok()?;
-        let profile = PathBuf::from(&self.profile);
-        let mut read = [&profile].into_iter().chain(&self.overlays).chain(&self.env_file).chain(more);
-        read.any(|path| path.canonicalize().is_ok_and(|path| path == real)).then(|| {
-            crate::tell!("error: {} is read here, and would be written over: write to another file", output.display());
-            ExitCode::from(BAD_INPUT)
-        })
+    /// The same, where the outcome goes to a file.
+    fn input_for(&self, output: Option<&Path>) -> Input {
+        Input { outputs: output.map(Path::to_owned).into_iter().collect(), ..self.input() }
     }
 }
 
 /// Input that cannot be used: exit code 2, and nothing was written.
 const BAD_INPUT: u8 = 2;
+
+/// What was asked for cannot be done as it was said, which is told where it is noticed: exit code 2.
+#[derive(Debug)]
+struct BadInput(String);
+
+impl std::fmt::Display for BadInput {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadInput {}
+
+/// A word of the command line that says something.
+fn word(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("it is empty: write one, or leave the option out".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+/// Says, of a bundle that comes by `http://`, who can read it on its way.
+fn in_the_open(plan: &Plan, url: &url::Url, verbosity: Verbosity) {
+    let secrets = plan.secrets.iter().filter(|secret| secret.embedded).count();
+    if url.scheme() == "http" && secrets > 0 && verbosity > Verbosity::Quiet {
+        crate::tell!("note: by http:// everybody on the way can read the secrets in the bundle ({secrets}): use https://, or `sealed: true` for them");
+    }
+}
 
 /// Loads a profile and tells its findings; `None` means that it has errors.
 pub fn load_profile(input: &Input, verbosity: Verbosity) -> Option<Profile> {
@@ -125,9 +145,10 @@ pub fn load_profile(input: &Input, verbosity: Verbosity) -> Option<Profile> {
     profile.filter(|_| !report.has_errors())
 }
 
-/// Loads a profile and plans its machine; `Err` is the exit code of what was already told.
-pub fn load_plan(source: &Source, verbosity: Verbosity) -> anyhow::Result<Result<(Profile, Plan), ExitCode>> {
-    plan_of(&source.input(), verbosity)
+/// Loads a profile and plans its machine; `Err` is the exit code of what was already told, as that `output` is one of
+/// the files that are read.
+pub fn load_plan(source: &Source, output: Option<&Path>, verbosity: Verbosity) -> anyhow::Result<Result<(Profile, Plan), ExitCode>> {
+    plan_of(&source.input_for(output), verbosity)
 }
 
 /// The same, where not all secrets are asked for.
@@ -200,6 +221,6 @@ pub fn main() -> ExitCode {
     };
     result.unwrap_or_else(|error| {
         crate::tell!("error: {error:#}");
-        ExitCode::FAILURE
+        if error.is::<BadInput>() { ExitCode::from(BAD_INPUT) } else { ExitCode::FAILURE }
     })
 }

@@ -44,11 +44,20 @@ pub struct Input {
     pub ask: Ask,
     /// Whether the lock beside the profile counts.
     pub lock: bool,
+    /// What will be written: refused if it is one of the files that are read.
+    pub outputs: Vec<PathBuf>,
+    /// What else is read.
+    pub inputs: Vec<PathBuf>,
 }
 
 /// Loads a profile. `None` when the report has errors; warnings and notes may be in it either way.
 pub fn load(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Option<Profile> {
     let profile = load_unsorted(input, env, report);
+    let read: Vec<_> = report.read.iter().chain(&input.inputs).filter_map(|path| path.canonicalize().ok()).collect();
+    for output in input.outputs.iter().filter(|output| output.canonicalize().is_ok_and(|output| read.contains(&output))) {
+        let message = format!("{} is read here, and would be written over", output.display());
+        report.error(None, "overwritten", message).help("write to another file");
+    }
     report.sort();
     profile.filter(|_| !report.has_errors())
 }
@@ -68,7 +77,11 @@ fn load_unsorted(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &m
     let lookup = |name: &str| variables.get(name).cloned().or_else(|| env(name));
     let written = Written::read(&root, &mut Reader { report })?;
     let lock = match &input.profile {
-        PathOrName::Path(path) if input.lock => lock::read(&lock::beside(path), report),
+        PathOrName::Path(path) => {
+            let lock = lock::beside(path);
+            report.read.push(lock.clone());
+            if input.lock { lock::read(&lock, report) } else { None }
+        }
         _ => None,
     };
     let resolved = resolve::resolve(&written, &root, Origin { env: &lookup, ask: input.ask }, lock.as_ref(), report);
@@ -124,6 +137,7 @@ fn read_some(path: &Path) -> std::io::Result<Vec<u8>> {
 /// Reads a file as a source; what it names is relative to its folder. `named` is where the profile names it.
 pub(crate) fn read_file(path: &Path, named: Option<Span>, report: &mut Report) -> Option<SourceId> {
     let name = path.display().to_string();
+    report.read.push(path.to_owned());
     match read_some(path) {
         Ok(bytes) => {
             let source = yaml::add_bytes(report, &name, &bytes)?;
@@ -167,6 +181,7 @@ fn apply_set(root: &mut Node, set: &str, report: &mut Report) {
 
 fn read_env_file(path: &Path, report: &mut Report) -> HashMap<String, String> {
     let name = path.display().to_string();
+    report.read.push(path.to_owned());
     let text = match std::fs::read(path).map(String::from_utf8) {
         Ok(Ok(text)) => text,
         Ok(Err(_)) => {

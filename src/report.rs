@@ -3,6 +3,7 @@
 mod render;
 
 use serde_json::json;
+use std::path::PathBuf;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,6 +145,8 @@ impl Finding {
 pub struct Report {
     /// The texts.
     pub sources: Sources,
+    /// The files that were read, or would have been: nothing may be written over them.
+    pub read: Vec<PathBuf>,
     findings: Vec<Finding>,
 }
 

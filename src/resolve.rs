@@ -217,18 +217,23 @@ fn certificates(written: &Written, root: &Node, report: &mut Report) -> Option<S
 
 /// The path of a file named in the profile: relative to the folder of the text that names it.
 fn beside(file: &Spanned<FilePath>, report: &mut Report) -> Option<PathBuf> {
-    let path = PathBuf::from(&file.value.0);
-    if path.is_absolute() {
-        return Some(path);
-    }
-    match report.sources.get(file.span.source).and_then(|source| source.folder.clone()) {
-        Some(folder) => Some(folder.join(path)),
+    match place(file, report) {
+        Some(path) => Some(path),
         None => {
             let message = "an embedded profile has no folder that this file could stand in";
             report.error(file.span, "unreadable", message).help("name it by --set or in an overlay");
             None
         }
     }
+}
+
+/// Where such a file lies, if that can be said; it counts as read from then on.
+fn place(file: &Spanned<FilePath>, report: &mut Report) -> Option<PathBuf> {
+    let folder = report.sources.get(file.span.source).and_then(|source| source.folder.clone());
+    let path = PathBuf::from(&file.value.0);
+    let path = if path.is_absolute() { path } else { folder?.join(path) };
+    report.read.push(path.clone());
+    Some(path)
 }
 
 /// Reads a text file named in the profile; a problem is a finding at the place that names it.

@@ -22,10 +22,7 @@ pub struct Bundle {
 impl Bundle {
     /// Runs the command.
     pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
-        if let Some(code) = self.source.overwritten(Some(&self.output), None) {
-            return Ok(code);
-        }
-        let plan = match load_plan(&self.source, verbosity)? {
+        let plan = match load_plan(&self.source, Some(&self.output), verbosity)? {
             Ok((_, plan)) => plan,
             Err(code) => return Ok(code),
         };

@@ -84,17 +84,17 @@ impl Render {
             crate::tell!("error: a bundle is a folder: say where with `-o FOLDER`");
             return Ok(ExitCode::from(BAD_INPUT));
         }
-        if let Some(code) = self.source.overwritten(self.output.as_deref(), None) {
-            return Ok(code);
-        }
-        let plan = match load_plan(&self.source, verbosity)? {
+        let plan = match load_plan(&self.source, self.output.as_deref(), verbosity)? {
             Ok((_, plan)) => plan,
             Err(code) => return Ok(code),
         };
         let provider = self.provider.as_deref().and_then(provider::named);
         let format = provider.map_or(self.format.format(), |provider| provider.form(plan.distribution));
         let encoded = match &self.bundle_url {
-            Some(url) => encode::remote(&plan, url, format.frame())?.0,
+            Some(url) => {
+                super::in_the_open(&plan, url, verbosity);
+                encode::remote(&plan, url, format.frame())?.0
+            }
             None => format.encode(&plan)?,
         };
         if self.size {

@@ -29,10 +29,8 @@ pub struct Seal {
 impl Seal {
     /// Runs the command.
     pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
-        if let Some(code) = self.source.overwritten(Some(&self.output), None) {
-            return Ok(code);
-        }
-        let input = Input { ask: Ask::Sealed, ..self.source.input() };
+        let beside = PathBuf::from(format!("{}.json", self.output.display()));
+        let input = Input { ask: Ask::Sealed, outputs: vec![self.output.clone(), beside.clone()], ..self.source.input() };
         let Some(profile) = load_profile(&input, verbosity) else { return Ok(ExitCode::from(BAD_INPUT)) };
         let (text, names) = plan::to_seal(&profile)?;
         if names.is_empty() {
@@ -45,7 +43,6 @@ impl Seal {
         let (Some(key), Some(public)) = (line("AGE-SECRET-KEY-1"), line("age1")) else { bail!("age-keygen prints no key that is known here") };
         let sealed = program("age", &["-r", &public], text.expose().as_bytes())?;
         let manifest = json!({"key": key, "sha256": encode::sha256(&sealed), "secrets": names});
-        let beside = PathBuf::from(format!("{}.json", self.output.display()));
         deliver::file(&beside, format!("{manifest:#}\n").as_bytes(), 0o600)?;
         deliver::file(&self.output, &sealed, 0o644)?;
         if verbosity > Verbosity::Quiet {

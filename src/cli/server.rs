@@ -1,6 +1,6 @@
 //! `launch`, `list` and `destroy`: servers at a provider.
 
-use super::{BAD_INPUT, Source, Verbosity, load_plan};
+use super::{BAD_INPUT, BadInput, Source, Verbosity, load_plan};
 use crate::deliver::cloud::{self, Api, Client, Made, Order, Server};
 use crate::lab::facility::Facility;
 use crate::lab::ssh::Key;
@@ -55,7 +55,7 @@ impl Account {
             let value = variable.names.iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default().trim().to_owned();
             if value.is_empty() && variable.needed {
                 let names: Vec<_> = api.variables().iter().filter(|variable| variable.needed).map(|variable| variable.names[0]).collect();
-                bail!("there is no token for {}: make one in its console, and set {}", api.provider().title, names.join(", "));
+                bail!(BadInput(format!("there is no token for {}: make one in its console, and set {}", api.provider().title, names.join(", "))));
             }
             credentials.push(value);
         }
@@ -76,16 +76,16 @@ pub struct Launch {
     #[command(flatten)]
     account: Account,
     /// Where, as the provider writes it.
-    #[arg(long, value_name = "REGION")]
+    #[arg(long, value_name = "REGION", value_parser = super::word)]
     region: Option<String>,
     /// The plan, as the provider writes it; without it, that of the profile's `host.size`.
-    #[arg(long, value_name = "PLAN")]
+    #[arg(long, value_name = "PLAN", value_parser = super::word)]
     size: Option<String>,
     /// The image, as the provider writes it; without it, the profile's distribution.
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", value_parser = super::word)]
     image: Option<String>,
     /// Name of the server; without it, the profile's host name.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = super::word)]
     name: Option<String>,
     /// Send a stub that fetches the rest from here; upload first what `bundle` writes.
     #[arg(long, value_name = "URL", value_parser = super::render::address)]
@@ -117,7 +117,7 @@ impl Launch {
             let sets = overrides::of(Some(&Facility::load(path)?), self.key.as_deref().map_or_else(Key::generate, Key::at)?.public(), false)?;
             self.source.sets.extend(sets.iter().map(overrides::Override::set));
         }
-        let (profile, plan) = match load_plan(&self.source, verbosity)? {
+        let (profile, plan) = match load_plan(&self.source, None, verbosity)? {
             Ok(both) => both,
             Err(code) => return Ok(code),
         };
@@ -128,7 +128,10 @@ impl Launch {
         let provider = api.provider();
         let form = provider.form(profile.distribution);
         let encoded = match &self.bundle_url {
-            Some(url) => encode::remote(&plan, url, form.frame())?.0,
+            Some(url) => {
+                super::in_the_open(&plan, url, verbosity);
+                encode::remote(&plan, url, form.frame())?.0
+            }
             None => form.encode(&plan)?,
         };
         if let Some(excess) = provider.excess(encoded.user_data.len()) {
@@ -137,7 +140,8 @@ impl Launch {
         }
         let Some(image) = self.image.as_deref().or_else(|| api.image(profile.distribution)) else {
             let title = profile.distribution.facts().title;
-            return Ok(refused(&format!("no image of {title} at {} is known here: name one with --image ({})", provider.title, provider.images.join("; "))));
+            let hint = provider.images.iter().find(|image| image.starts_with(title.trim_end_matches(" LTS"))).copied().unwrap_or("its console and its API say which there are");
+            return Ok(refused(&format!("no image of {title} at {} is known here: name one with --image ({hint})", provider.title)));
         };
         let wanted = profile.host.size.memory_mib;
         let size = match (self.size.as_deref(), wanted) {
@@ -206,7 +210,7 @@ fn refused(why: &str) -> ExitCode {
 fn shown(api: &dyn Api, order: &Order<'_>, encoded: &encode::Encoded) -> Result<String> {
     let mut call = api.create(order)?;
     if let Some(body) = call.body.as_mut() {
-        let bytes = order.user_data.len();
+        let bytes = encoded.user_data.len();
         let key = if body.get("userData").is_some() { "userData" } else { "user_data" };
         body[key] = json!(format!("[{bytes} bytes, as `render --provider {}` prints them; bundle {}]", api.provider().id, encoded.sha256));
     }
@@ -288,7 +292,7 @@ pub struct List {
     #[command(flatten)]
     account: Account,
     /// Where, at a provider whose regions have an API each (Lightsail).
-    #[arg(long, value_name = "REGION")]
+    #[arg(long, value_name = "REGION", value_parser = super::word)]
     region: Option<String>,
     /// As JSON.
     #[arg(long)]
@@ -320,7 +324,7 @@ pub struct Destroy {
     #[command(flatten)]
     account: Account,
     /// Where, at a provider whose regions have an API each (Lightsail).
-    #[arg(long, value_name = "REGION")]
+    #[arg(long, value_name = "REGION", value_parser = super::word)]
     region: Option<String>,
     /// Do not ask.
     #[arg(long)]

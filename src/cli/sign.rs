@@ -55,12 +55,15 @@ impl Sign {
             return new_key(path, verbosity);
         }
         let (Some(source), Some(path)) = (&self.source, &self.key) else { return bad("say which profile, and which key".to_owned()) };
-        if let Some(code) = source.overwritten(self.output.as_deref(), Some(path)) {
-            return Ok(code);
-        }
         let serial = match self.serial {
             Some(number) => number,
             None => SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs(),
+        };
+        let input = Input { ask: Ask::Nothing, inputs: vec![path.clone()], ..source.input_for(self.output.as_deref()) };
+        // Given secrets are no part of a bundle, and whoever signs need not have them.
+        let (profile, plan) = match plan_of(&input, verbosity)? {
+            Ok(both) => both,
+            Err(code) => return Ok(code),
         };
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
@@ -70,11 +73,6 @@ impl Sign {
             Ok(Some(key)) => key,
             Ok(None) => return bad(format!("{} has a password: write it in MINISIGN_PASSWORD", path.display())),
             Err(error) => return bad(format!("{}: {error:#}", path.display())),
-        };
-        // Given secrets are no part of a bundle, and whoever signs need not have them.
-        let (profile, plan) = match plan_of(&Input { ask: Ask::Nothing, ..source.input() }, verbosity)? {
-            Ok(both) => both,
-            Err(code) => return Ok(code),
         };
         let public = signed::public_key(&key)?;
         match &profile.follow {

@@ -116,6 +116,7 @@ fn value(name: &Spanned<SecretName>, written: &SecretFields, origin: Origin<'_>,
     if let Some(length) = &written.generate {
         return Some(SecretValue::Generate { length: length.0 });
     }
+    written.file.as_ref().and_then(|file| super::place(file, report));
     if written.sealed != (origin.ask == Ask::Sealed) {
         return Some(if written.sealed { SecretValue::Sealed(None) } else { SecretValue::Given(Secret::new("")) });
     }

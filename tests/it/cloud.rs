@@ -152,7 +152,7 @@ fn each_refusal_is_a_sentence() {
         let list = server.mock("GET", Matcher::Any).with_status(401).with_body("{\"error\":\"no\"}").expect(1).create();
         played.command(&server, &["list"]).assert().code(1).stderr(predicate::str::contains(played.variable).and(predicate::str::contains("(no)")));
         list.assert();
-        Command::cargo_bin("julia-bootstrap").expect("the binary").env_clear().args(["list", "--provider", played.id]).assert().code(1)
+        Command::cargo_bin("julia-bootstrap").expect("the binary").env_clear().args(["list", "--provider", played.id]).assert().code(2)
             .stderr(predicate::str::contains(format!("set {}", played.variable)));
     }
 }

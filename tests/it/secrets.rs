@@ -3,6 +3,7 @@
 use crate::support::Test;
 use assert_cmd::Command;
 use julia_bootstrap::plan;
+use predicates::prelude::PredicateBooleanExt;
 use serde_json::Value;
 
 const KEY: &str = "AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ";
@@ -123,21 +124,47 @@ fn tool(folder: &std::path::Path, words: &[&str]) -> assert_cmd::assert::Assert 
 #[test]
 fn what_is_read_is_not_written_over() {
     let folder = tempfile::tempdir().expect("a folder");
-    let profile = format!("version: 1\nname: t\ndistribution: debian-13\nadmin: {{ssh_keys: [\"{}\"]}}\n", crate::support::KEY);
-    std::fs::write(folder.path().join("p.yaml"), &profile).expect("writing");
-    std::fs::write(folder.path().join("v.env"), "V=1\n").expect("writing");
+    let profile = format!(
+        "version: 1\nname: t\ndistribution: debian-13\nadmin: {{ssh_keys: [\"{}\"]}}\nsecrets: {{A: {{file: a.key, as: credential}}}}\ncompose: c.yaml\n",
+        crate::support::KEY
+    );
+    let written = [
+        ("p.yaml", profile.as_str()),
+        ("v.env", "V=1\n"),
+        ("a.key", "secret"),
+        ("c.yaml", "services: {web: {image: \"nginx:1\"}}\n"),
+        ("o.yaml", "host: {hostname: h}\n"),
+        ("p.lock.json", "{\"version\": 1, \"images\": {}}\n"),
+    ];
+    for (name, text) in written {
+        std::fs::write(folder.path().join(name), text).expect("writing");
+    }
+    std::os::unix::fs::symlink("a.key", folder.path().join("link")).expect("a link");
     for words in [
         &["render", "p.yaml", "-o", "./p.yaml"][..],
         &["bundle", "p.yaml", "-o", "p.yaml"],
         &["iso", "p.yaml", "-o", "p.yaml"],
         &["render", "p.yaml", "--env-file", "v.env", "-o", "v.env"],
+        &["render", "p.yaml", "-o", "a.key"],
+        &["render", "p.yaml", "-o", "link"],
+        &["render", "p.yaml", "-o", "c.yaml"],
+        &["render", "p.yaml", "-o", "p.lock.json"],
+        &["render", "p.yaml", "--size", "-o", "c.yaml"],
+        &["render", "p.yaml", "--overlay", "o.yaml", "-o", "o.yaml"],
+        &["iso", "p.yaml", "-o", "a.key"],
+        &["bundle", "p.yaml", "-o", "c.yaml"],
+        &["sign", "p.yaml", "--key", "v.env", "-o", "a.key"],
         &["seal", "p.yaml", "--env-file", "v.env", "-o", "v.env"],
+        &["seal", "p.yaml", "-o", "p.lock"],
         &["sign", "p.yaml", "--key", "v.env", "-o", "v.env"],
     ] {
         tool(folder.path(), words).code(2).stderr(predicates::str::contains("is read here, and would be written over"));
     }
-    assert_eq!(std::fs::read_to_string(folder.path().join("p.yaml")).expect("reading"), profile);
-    assert_eq!(std::fs::read_to_string(folder.path().join("v.env")).expect("reading"), "V=1\n");
+    tool(folder.path(), &["render", "p.yaml", "--bundle-url", "http://f.example/x", "-o", "out"]).success().stderr(predicates::str::contains("by http:// everybody on the way can read the secrets in the bundle (1)"));
+    tool(folder.path(), &["render", "p.yaml", "--bundle-url", "https://f.example/x", "-o", "out"]).success().stderr(predicates::str::contains("everybody on the way").not());
+    for (name, text) in written {
+        assert_eq!(std::fs::read_to_string(folder.path().join(name)).expect("reading"), text, "{name}");
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl Test {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("p.yaml");
         std::fs::write(&path, text).expect("writing the profile");
-        let input = Input { profile: PathOrName::Path(path), overlays: vec![], sets: vec![], env_file: None, ask: Ask::default(), lock: true };
+        let input = Input { profile: PathOrName::Path(path), overlays: vec![], sets: vec![], env_file: None, ask: Ask::default(), lock: true, outputs: Vec::new(), inputs: Vec::new() };
         Self { folder, input, env: vec![] }
     }
 

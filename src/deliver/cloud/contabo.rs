@@ -41,6 +41,11 @@ impl Api for Contabo {
     }
 
     fn create(&self, order: &Order<'_>) -> Result<Call> {
+        let groups: Vec<_> = order.image.split('-').map(str::len).collect();
+        anyhow::ensure!(
+            groups == [8, 4, 4, 4, 12] && order.image.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-'),
+            "an image at Contabo is a UUID: `cntb get images` shows them"
+        );
         // A name that nobody else gives: it has no tags that an order could set.
         let body = json!({
             "imageId": order.image, "productId": order.size, "region": order.region, "period": 1,

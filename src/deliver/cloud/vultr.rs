@@ -34,7 +34,7 @@ impl Api for Vultr {
     }
 
     fn create(&self, order: &Order<'_>) -> Result<Call> {
-        let image: u32 = order.image.parse().context("an image at Vultr is a number (os_id): `--image 2136`")?;
+        let image: u32 = order.image.parse().context("an image at Vultr is a number (os_id), as 2625 for Debian 13")?;
         let body = json!({
             "region": order.region, "plan": order.size, "os_id": image, "label": order.name, "hostname": order.name, "enable_ipv6": true,
             "activation_email": false, "tags": [MARK], "user_data": order.user_data,
