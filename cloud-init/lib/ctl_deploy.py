@@ -432,9 +432,10 @@ def who():
     return os.environ.get("SUDO_USER") or "root"
 
 
-def turn(wait=True):
-    # Whoever looks by himself comes again; but two who look at the same moments would never both come to it.
-    return jb.operation(float("inf"), lambda: step("waiting until another deploy, backup or start has ended")) if wait else jb.operation(5)
+def turn(args=None):
+    # Who puts in order comes again. Who looks by himself, too, but outlasts a start that waits for what may never be well: what he brings may mend it.
+    seconds = 5 if args and args.recover else 960 if args and args.poll else float("inf")
+    return jb.operation(seconds, lambda: args and args.poll or step("waiting until another deploy, backup or start has ended"))
 
 
 def apart(what="deploy", after="/usr/local/bin/bootstrapctl deploy --recover", text=None):
@@ -464,8 +465,8 @@ def deploy(args):
     if args.recover and not json.loads(jb.read(STATE, "{}")).get("pending"):
         return 0
     # Who is at work recovers by itself.
-    with turn(not args.poll and not args.recover) as mine:
-        if not mine:
+    with turn(args) as mine:
+        if not mine or args.poll and not may_poll():
             return 0
         machine = Machine()
         machine.recover()

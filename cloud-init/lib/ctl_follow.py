@@ -406,8 +406,8 @@ def follow(args):
             args.source = sys.argv[2] = os.path.abspath(args.source)
         ctl_deploy.apart("follow", f"-/bin/sh -c '[ ! -e {BEFORE} ] || exec python3 {jb.VAR}/follow_back.py now'")
     data = b"" if args.recover else fetch(args.source or PLAN["follow"]["url"])
-    with ctl_deploy.turn(not args.poll and not args.recover) as mine:
-        return look(args, data) if mine else 0
+    with ctl_deploy.turn(args) as mine:
+        return look(args, data) if mine and (not args.poll or ctl_deploy.may_poll()) else 0
 
 
 def guarded(args):

@@ -227,8 +227,8 @@ def run(args, timeout=60, **more):
 
 
 def started():
-    # After power-on the stack comes first; whether it is well then is another matter. What prepares it is a stage itself.
-    return "STAGE" in os.environ or "stack" not in PLAN["stages"] or os.path.exists(RUN + "/stack-tried")
+    # After power-on the stack comes first; whether it is well then is another matter. What prepares it, and who has its turn, is asked nothing.
+    return {"STAGE", "JB_LOCKED"} & os.environ.keys() or "stack" not in PLAN["stages"] or os.path.exists(RUN + "/stack-tried")
 
 
 @contextlib.contextmanager

@@ -180,7 +180,7 @@ class Machine(Folder):
         code = "usr/local/lib/julia-bootstrap/"
         for source, path in (("lib/jb.py", code + "jb.py"), ("lib/ctl_deploy.py", code + "ctl_deploy.py"), ("lib/late.py", code + "late.py")):
             text = (TOP / "cloud-init" / source).read_text()
-            text = text.replace("sleep(0.5)", "sleep(0.01)").replace("began > 3 and", "began > 0 and").replace("began > 10)", "began > 0.2)")
+            text = text.replace("sleep(0.5)", "sleep(0.01)").replace("else 960 if", "else 0.1 if").replace("began > 3 and", "began > 0 and").replace("began > 10)", "began > 0.2)")
             self.write(path, re.sub(r'(f?)"/(etc|var|run|usr|opt)/', rf'\1"{self.folder}/\2/', text))
         self.write("run/julia-bootstrap/x", "")
 
