@@ -75,6 +75,7 @@ embed![
     "units/collect.timer.j2",
     "units/deploy.service.j2",
     "units/deploy.timer.j2",
+    "units/docker.conf.j2",
     "units/firewall.service.j2",
     "units/follow-recover.service.j2",
     "units/follow.service.j2",

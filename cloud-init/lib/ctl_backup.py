@@ -25,6 +25,8 @@ ROOT = "/opt/backups/" + NAME
 STATE = jb.VAR + "/backup"
 # A restore that has begun, and services that are held: both outlive whoever was killed.
 CUT = STATE + "/restoring"
+# Services run on what a restore left half done: from then on nobody but a person goes on with it.
+SERVED = CUT + "-served"
 HELD = jb.RUN + "/held"
 COMPOSE = ["docker", "compose", "--project-directory", jb.HOME]
 SPARE = NAME + "-throwaway"
@@ -406,7 +408,8 @@ def complete():
 
 
 def whole():
-    return [x for x in complete() if not x[1]["safety"]]
+    # One that was fetched to be looked at may be of another history.
+    return [x for x in complete() if not x[1]["safety"] and not os.path.exists(f"{ROOT}/{x[0]}/fetched")]
 
 
 def total(m):
@@ -507,6 +510,9 @@ def made(parts, safety, but):
 
 
 def backup():
+    if "stack" in jb.PLAN["stages"] and not os.path.exists(jb.VAR + "/started"):
+        print("the services were not up yet")
+        return
     with locked():
         uncut()
         when, m = make(PARTS)
@@ -552,7 +558,7 @@ def dependents(config, name):
     return found - {name}
 
 
-def bring(folder, parts, everything, first=False):
+def bring(folder, parts, everything):
     config, now = stack(), {p["name"]: p for p in PARTS}
     strange = [p["name"] for p in parts if now.get(p["name"], {}).get("kind") != p["kind"]]
     if strange:
@@ -582,10 +588,7 @@ def bring(folder, parts, everything, first=False):
             elif part["kind"] == "volume":
                 unpack(path + "tar", place(config, part["name"]))
     finally:
-        # Also when it failed: each part is the old one or the new one, and the stack goes on with it.
         jb.run(["docker", "rm", "-fv", SPARE])
-        unwell = "" if first else go_on()
-    return unwell
 
 
 def go_on():
@@ -606,10 +609,10 @@ def restore(args):
     # Who thinks about it keeps nobody from working.
     if not args.yes and input("Type yes to go on: ") != "yes":
         raise Stop("nothing was touched")
-    with locked(60):
+    with locked(960):
         verify(when)
-        # The copy from before this restore, when it was cut, is there already.
-        if jb.read(CUT) != this and not args.no_safety_copy:
+        # The copy from before this restore, when it was cut, is there already; unless services went on since.
+        if (jb.read(CUT) != this or os.path.exists(SERVED)) and not args.no_safety_copy:
             try:
                 copy = make([p for p in PARTS if p["name"] in names], True, when)[0]
             except Stop as error:
@@ -617,21 +620,34 @@ def restore(args):
             print(f"What is there now was saved as {copy}.")
         start = time.monotonic()
         jb.write(CUT, this)
-        unwell = bring(f"{ROOT}/{when}", parts, not args.only)
-        os.remove(CUT)
+        whole_again(SERVED)
+        try:
+            bring(f"{ROOT}/{when}", parts, not args.only)
+        except (Stop, OSError, ValueError):
+            # Each part is the old one or the new one, and the stack goes on with it.
+            jb.write(SERVED, "")
+            go_on()
+            raise
+        whole_again(CUT)
+        unwell = go_on()
         if unwell:
             raise Stop(unwell)
     print(f"Restored from {when} in {time.monotonic() - start:.0f} s.")
+
+
+def whole_again(mark):
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(mark)
+        jb.sync_dir(STATE)
 
 
 def finish():
     # What was cut off, from its beginning: each part is done anew, and whoever calls starts the rest.
     when, _, only = jb.read(CUT).strip().partition(" --only ")
     m = verify(when)
-    bring(f"{ROOT}/{when}", pick(m["parts"], only, stack()) if only else m["parts"], not only, True)
-    os.remove(CUT)
-    print(f"the restore from {when} that was cut off is finished")
-    jb.console(f"the restore from {when} that was cut off is finished")
+    bring(f"{ROOT}/{when}", pick(m["parts"], only, stack()) if only else m["parts"], not only)
+    whole_again(CUT)
+    print("the restore that was cut off is finished")
 
 
 def drill():
@@ -684,7 +700,7 @@ def ctl_backup(args):
 def elsewhere(args):
     offsite = importlib.import_module("offsite")
     if args.fetch:
-        print(f"{offsite.elsewhere(args.fetch)} is here until the next backup thins out: `bootstrapctl restore` takes it by that name")
+        print(f"{offsite.elsewhere(args.fetch)} is here until the next backup: `bootstrapctl restore` takes that name")
         return
     rows = [{"when": one["when"], "id": one["id"]} for one in offsite.elsewhere()]
     print(json.dumps({"backups": rows}) if args.json else "\n".join(f"{row['when']}  {row['id']}" for row in rows) or "nothing is off-site yet")
@@ -719,8 +735,8 @@ def register(commands):
     sub = commands.add_parser("backups", help="the backups on this machine")
     sub.add_argument("--json", action="store_true", help="for scripts")
     if "offsite" in PLAN:
-        sub.add_argument("--off-site", action="store_true", help="those elsewhere; their identifiers are what restore_from takes, too")
-        sub.add_argument("--fetch", metavar="WHEN|ID", help="one of those, brought here to be restored")
+        sub.add_argument("--off-site", action="store_true", help="those elsewhere; restore_from takes their identifiers")
+        sub.add_argument("--fetch", metavar="WHEN|ID", help="brings one of those here")
     sub.set_defaults(function=ctl_backups)
     sub = commands.add_parser("restore", help="put a backup back: asks first, and saves what is there now")
     sub.add_argument("when", nargs="?", help="as `backups` shows it, or its beginning; without it: the newest")

@@ -340,6 +340,8 @@ class Machine:
             self.hook(group, "after")
         except Failed as error:
             step("going back")
+            # A job may be at work still.
+            self.stop([m for m in g["members"] if m in self.jobs])
             state.update(back)
             self.save()
             self.settle(group)
@@ -361,6 +363,7 @@ class Machine:
         if row:
             done = self.state["current"].get(row["group"]) == row["id"]
             row.update(result="ok" if done else "interrupted", why="it was interrupted" + ", and finished" * done)
+            self.stop([m for m in self.groups[row["group"]]["members"] if m in self.jobs] if not done else [])
             self.settle(row["group"])
             self.state["pending"] = None
             self.save()
@@ -434,8 +437,7 @@ def who():
 
 def turn(args=None):
     # Who puts in order comes again. Who looks by himself, too, but outlasts a start that waits for what may never be well: what he brings may mend it.
-    seconds = 5 if args and args.recover else 960 if args and args.poll else float("inf")
-    return jb.operation(seconds, lambda: args and args.poll or step("waiting until another deploy, backup or start has ended"))
+    return jb.operation(5 if args and args.recover else 960 if args and args.poll else float("inf"))
 
 
 def apart(what="deploy", after="/usr/local/bin/bootstrapctl deploy --recover", text=None):

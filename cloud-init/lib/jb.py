@@ -232,8 +232,8 @@ def started():
 
 
 @contextlib.contextmanager
-def operation(seconds, hear=lambda: None):
-    # One deploy, backup or bundle at a time: whether it is our turn within so many seconds; `hear` is called if we must wait.
+def operation(seconds):
+    # One deploy, backup or bundle at a time: whether it is our turn within so many seconds.
     os.makedirs(RUN, exist_ok=True)
     # A restore, or the stack's stage, has its turn when it calls others.
     with open(os.devnull if "JB_LOCKED" in os.environ else RUN + "/operation.lock", "w", encoding="ascii") as lock:
@@ -246,8 +246,8 @@ def operation(seconds, hear=lambda: None):
                 mine = False
             if mine:
                 break
-            if not heard:
-                hear()
+            if seconds > 5 and not heard:
+                print("waiting until another deploy, backup or start has ended", flush=True)
             heard = True
             if time.monotonic() - began >= seconds:
                 break

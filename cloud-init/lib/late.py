@@ -133,13 +133,16 @@ def bring(words):
     if value and "deploy" in jb.PLAN:
         import ctl_deploy  # pylint: disable=import-outside-toplevel
 
-        ctl_deploy.apart("secret-sett", text=value if "credential" in row else value + "\n")
+        ctl_deploy.apart(f"secret-{os.getpid()}-sett", text=value if "credential" in row else value + "\n")
     if not value or "\0" in value:
         print("the value is empty, or has a NUL in it: nothing was changed")
         return 2
     had = has(row)
     names = [x for x, wants in jb.PLAN.get("needs", {}).items() if row["name"] in wants]
-    with jb.operation(float("inf"), lambda: print("waiting until a deploy, backup or start has ended", flush=True)):
+    if not os.path.exists(jb.VAR + "/started"):
+        # The first start may wait for this very value.
+        os.environ["STAGE"] = "secrets"
+    with jb.operation(float("inf")):
         os.makedirs(jb.HOME + "/credentials", mode=0o700, exist_ok=True)
         store(row, value)
         jb.update()

@@ -161,12 +161,14 @@ def download(row):
     when = os.path.basename(path)
     os.makedirs(ROOT, exist_ok=True)
     shutil.rmtree(new, ignore_errors=True)
-    restic("restore", row["id"], "--target", new)
-    shutil.rmtree(f"{ROOT}/{when}", ignore_errors=True)
-    os.rename(new + path, f"{ROOT}/{when}")
-    shutil.rmtree(new)
+    try:
+        restic("restore", row["id"], "--target", new)
+        b.verify(".fetch" + path)
+        shutil.rmtree(f"{ROOT}/{when}", ignore_errors=True)
+        os.rename(new + path, f"{ROOT}/{when}")
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
     os.sync()
-    b.verify(when)
     return when
 
 
@@ -177,10 +179,18 @@ def elsewhere(want=None):
         return rows
     found = [one["row"] for one in rows if want in (one["id"], one["when"], one["row"]["id"])]
     if not found:
-        raise Stop(f"there is no {want} off-site: `bootstrapctl backups --off-site` shows what there is")
+        raise Stop(f"there is no {want} off-site: see `bootstrapctl backups --off-site`")
     os.umask(0o077)
     with b.locked():
-        return download(found[-1])
+        when = os.path.basename(found[-1]["paths"][0])
+        if b.manifest(f"{ROOT}/{when}"):
+            b.verify(when)
+            return when
+        b.room(json.loads(restic("stats", "--json", found[-1]["id"]))["total_size"], "/opt")
+        download(found[-1])
+        # Not the newest, whatever its number.
+        jb.write(f"{ROOT}/{when}/fetched", "")
+        return when
 
 
 def fetch():
@@ -230,7 +240,7 @@ def revive():
             left = [p["name"] for p in parts if here.get(p["name"]) != p["kind"]]
             if left:
                 jb.console(f"not restored, since this profile has no such part: {', '.join(left)}; it is in {ROOT}/{when}")
-            b.bring(f"{ROOT}/{when}", [p for p in parts if p["name"] not in left], True, True)
+            b.bring(f"{ROOT}/{when}", [p for p in parts if p["name"] not in left], True)
             if PLAN.get("pitr") and PLAN["restore_from"] == "latest":
                 importlib.import_module("pitr").catch_up(b.verify(when)["time"])
             restic("unlock")

@@ -88,6 +88,9 @@ fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
     for what in ["firewall.service", "check.service", "check.timer"] {
         files.render("units", format!("{UNITS}/{name}-{what}"), 0o644, &format!("units/{what}.j2"), json!({}))?;
     }
+    if profile.stack.is_some() {
+        files.render("units", format!("{UNITS}/docker.service.d/julia-bootstrap.conf"), 0o644, "units/docker.conf.j2", json!({}))?;
+    }
     if profile.monitoring.is_some() {
         for what in ["collect.service", "collect.timer"] {
             files.render("units", format!("{UNITS}/{name}-{what}"), 0o644, &format!("units/{what}.j2"), json!({}))?;

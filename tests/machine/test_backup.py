@@ -276,6 +276,21 @@ class Restoring(Machine):
         with self.assertRaisesRegex(self.b.Stop, f"run `bootstrapctl restore {when}` again"):
             self.b.uncut()
 
+    def test_after_a_failed_restore_services_go_on_and_nobody_goes_back_behind_them(self):
+        when = self.make()
+        served = self.folder / "var/lib/julia-bootstrap/backup/restoring-served"
+        with mock.patch.object(self.b, "bring", side_effect=self.b.Stop("no")):
+            self.assertEqual(self.restore(when), (1, mock.ANY))
+        self.assertIn("up", self.calls())
+        self.assertTrue(served.exists())
+        # What was written since is saved before the same restore comes again.
+        self.write("volume/a/b", "written since")
+        copies = len(self.b.complete())
+        self.assertEqual(self.restore(when)[0], 0)
+        self.assertEqual(len(self.b.complete()), copies + 1)
+        self.assertFalse(served.exists())
+        self.b.uncut()
+
     def test_nothing_begins_before_the_stack_was_tried_after_power_on(self):
         self.plan["stages"] = {"stack": {}}
         self.load()

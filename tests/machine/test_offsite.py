@@ -47,6 +47,8 @@ elif words[0] == "snapshots":
     rows = [json.loads((place / "row").read_text()) for place in store.iterdir()]
     named = [word for word in words if len(word) == 8 and word.isdigit()]
     print(json.dumps([row for row in rows if option("--tag") in row["tags"] and (not named or row["id"] in named)]))
+elif words[0] == "stats":
+    print('{"total_size": 1000}')
 elif words[0] == "restore":
     shutil.copytree(store / words[1] / "files", option("--target"))
 """
@@ -134,6 +136,8 @@ class Offsite(test_backup.Machine):
         self.assertEqual(self.o.elsewhere(row["id"]), when)
         self.b.verify(when)
         self.assertEqual(os.listdir(self.folder / "opt/backups/x"), [when])
+        self.assertEqual((self.b.whole(), len(self.b.complete())), ([], 1), "it is there by its name, and never the newest")
+        self.assertEqual(self.o.elsewhere(row["id"]), when, "what is here already stays")
         with self.assertRaisesRegex(self.b.Stop, "^there is no other off-site"):
             self.o.elsewhere("other")
 
