@@ -14,6 +14,7 @@ mod server;
 mod sign;
 
 use crate::budget;
+use crate::encode::{self, Encoded, Format};
 use crate::load::{self, Input, PathOrName};
 use crate::plan::Plan;
 use crate::profile::model::Profile;
@@ -23,6 +24,7 @@ use clap::{Args, Parser, Subcommand};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use url::Url;
 
 /// From a YAML profile to one cloud-init user-data that turns a fresh VPS into a safe production machine.
 ///
@@ -92,14 +94,11 @@ impl Source {
     /// What the profile stage takes.
     pub fn input(&self) -> Input {
         Input {
-            profile: PathOrName::parse(&self.profile),
             overlays: self.overlays.clone(),
             sets: self.sets.clone(),
             env_file: self.env_file.clone(),
             ask: Ask::Embedded,
-            lock: true,
-            outputs: Vec::new(),
-            inputs: Vec::new(),
+            ..Input::new(PathOrName::parse(&self.profile))
         }
     }
 
@@ -129,12 +128,14 @@ fn word(text: &str) -> Result<String, String> {
     if text.trim().is_empty() { Err("it is empty: write one, or leave the option out".to_owned()) } else { Ok(text.to_owned()) }
 }
 
-/// Says, of a bundle that comes by `http://`, who can read it on its way.
-fn in_the_open(plan: &Plan, url: &url::Url, verbosity: Verbosity) {
-    let secrets = plan.secrets.iter().filter(|secret| secret.embedded).count();
+/// A plan as user-data: all of it, or a stub that fetches the rest. By `http://` it says who can read that on its way.
+fn encoded(plan: &Plan, format: Format, bundle_url: Option<&Url>, verbosity: Verbosity) -> anyhow::Result<Encoded> {
+    let Some(url) = bundle_url else { return format.encode(plan) };
+    let secrets = plan.embedded_secrets();
     if url.scheme() == "http" && secrets > 0 && verbosity > Verbosity::Quiet {
         crate::tell!("note: by http:// everybody on the way can read the secrets in the bundle ({secrets}): use https://, or `sealed: true` for them");
     }
+    Ok(encode::remote(plan, url, format.frame())?.0)
 }
 
 /// Loads a profile and tells its findings; `None` means that it has errors.

@@ -50,6 +50,22 @@ pub struct Input {
     pub inputs: Vec<PathBuf>,
 }
 
+impl Input {
+    /// A profile as it stands, with its lock, its secrets asked for as [`Ask::default`] says, and nothing written.
+    pub fn new(profile: PathOrName) -> Self {
+        Self {
+            profile,
+            overlays: Vec::new(),
+            sets: Vec::new(),
+            env_file: None,
+            ask: Ask::default(),
+            lock: true,
+            outputs: Vec::new(),
+            inputs: Vec::new(),
+        }
+    }
+}
+
 /// Loads a profile. `None` when the report has errors; warnings and notes may be in it either way.
 pub fn load(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Option<Profile> {
     let profile = load_unsorted(input, env, report);

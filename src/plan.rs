@@ -65,6 +65,11 @@ pub struct SecretEnd {
 }
 
 impl Plan {
+    /// How many secrets the user-data, or the bundle, holds.
+    pub fn embedded_secrets(&self) -> usize {
+        self.secrets.iter().filter(|secret| secret.embedded).count()
+    }
+
     /// The prefix of every unit of this machine.
     pub fn unit(&self, what: &str) -> String {
         format!("{}-{what}", self.name)

@@ -60,14 +60,15 @@ def out(args, **more):
 
 
 def stack():
-    return json.loads(out([*COMPOSE, "config", "--format", "json"]))
+    # Without what a deploy wrote beside it, which hides on whom a service depends.
+    return json.loads(out([*COMPOSE, "-f", jb.HOME + "/compose.yaml", "config", "--format", "json"]))
 
 
 @contextlib.contextmanager
 def locked(wait=1800):
     with jb.operation(wait) as mine:
         if not mine:
-            raise Stop("another operation on this machine has not ended: try again later")
+            raise Stop("another operation has not ended: try again later")
         yield
 
 
@@ -134,6 +135,11 @@ def counts(text):
     return {table: [int(rows), sums] for table, rows, sums in (line.rsplit("|", 2) for line in text.splitlines())}
 
 
+def databases(pg):
+    # Their size in bytes.
+    return int(ask(pg, "SELECT sum(pg_database_size(oid)) FROM pg_database"))
+
+
 def save_postgres(part, put):
     pg = postgres(part)
     roles = [*pg, "pg_dumpall", "--globals-only", "-l", "template1"]
@@ -143,7 +149,7 @@ def save_postgres(part, put):
         # Who rents a database may not read passwords.
         put("globals.sql", [*roles, "--no-role-passwords"])
     part["user"] = ask(pg, "SELECT current_user")
-    part["size"] = int(ask(pg, "SELECT sum(pg_database_size(oid)) FROM pg_database"))
+    part["size"] = databases(pg)
     part["databases"] = {}
     for name in ask(pg, DATABASES).splitlines():
         # What is counted is what is dumped: both see the same snapshot.
@@ -454,7 +460,7 @@ def estimate(parts):
     need, config = 1 << 26, stack() if PLAN["parts"] else {}
     for part in parts:
         if part["kind"] == "postgres":
-            need += int(ask(postgres(part), "SELECT sum(pg_database_size(oid)) FROM pg_database"))
+            need += databases(postgres(part))
         elif part["kind"] == "volume":
             need += int(out(["du", "-sb", place(config, part["name"])]).split()[0])
     return need
@@ -509,9 +515,16 @@ def made(parts, safety, but):
     return when, m
 
 
-def backup():
-    if "stack" in jb.PLAN["stages"] and not os.path.exists(jb.VAR + "/started"):
+def waits():
+    # For the first start: until then there is nothing to save.
+    early = "stack" in jb.PLAN["stages"] and not os.path.exists(jb.VAR + "/started")
+    if early:
         print("the services were not up yet")
+    return early
+
+
+def backup():
+    if waits():
         return
     with locked():
         uncut()
@@ -525,7 +538,7 @@ def backup():
 def uncut():
     """no restore was cut short"""
     if os.path.exists(CUT):
-        raise Stop(f"a restore was cut short, and half of it would be saved now: run `bootstrapctl restore {jb.read(CUT).strip()}` again")
+        raise Stop(f"a restore was cut short: run `bootstrapctl restore {jb.read(CUT).strip()}` again")
 
 
 def find(when):
@@ -596,6 +609,14 @@ def go_on():
     return code and f"everything is restored, but not all services are healthy: {jb.last_line(text)}"
 
 
+def safety(names, args, but=None):
+    if not args.no_safety_copy:
+        try:
+            print(f"What is there now was saved as {make([p for p in PARTS if p['name'] in names], True, but)[0]}.")
+        except Stop as error:
+            raise Stop(f"nothing was touched: no copy of what is there now can be made ({error}). Without one: --no-safety-copy") from None
+
+
 def restore(args):
     if getattr(args, "to", None):
         importlib.import_module("pitr").restore(args)
@@ -612,12 +633,8 @@ def restore(args):
     with locked(960):
         verify(when)
         # The copy from before this restore, when it was cut, is there already; unless services went on since.
-        if (jb.read(CUT) != this or os.path.exists(SERVED)) and not args.no_safety_copy:
-            try:
-                copy = make([p for p in PARTS if p["name"] in names], True, when)[0]
-            except Stop as error:
-                raise Stop(f"nothing was touched: no copy of what is there now can be made ({error}). Without one: --no-safety-copy") from None
-            print(f"What is there now was saved as {copy}.")
+        if jb.read(CUT) != this or os.path.exists(SERVED):
+            safety(names, args, when)
         start = time.monotonic()
         jb.write(CUT, this)
         whole_again(SERVED)
@@ -700,9 +717,9 @@ def ctl_backup(args):
 def elsewhere(args):
     offsite = importlib.import_module("offsite")
     if args.fetch:
-        print(f"{offsite.elsewhere(args.fetch)} is here until the next backup: `bootstrapctl restore` takes that name")
+        print(f"{offsite.bring_here(args.fetch)} is here until the next backup")
         return
-    rows = [{"when": one["when"], "id": one["id"]} for one in offsite.elsewhere()]
+    rows = offsite.elsewhere()
     print(json.dumps({"backups": rows}) if args.json else "\n".join(f"{row['when']}  {row['id']}" for row in rows) or "nothing is off-site yet")
 
 
@@ -715,7 +732,11 @@ def ctl_backups(args):
         return 0
     for row in rows:
         print(f"{row['when']}  {size(row['bytes']):>12}  {'before a restore: ' if row['safety'] else ''}{' '.join(row['parts'])}")
-    print(f"a restore was cut short: run `bootstrapctl restore {jb.read(CUT).strip()}` again" if os.path.exists(CUT) else f"{len(rows)} in {ROOT}")
+    try:
+        uncut()
+        print(f"{len(rows)} in {ROOT}")
+    except Stop as error:
+        print(error)
     with contextlib.suppress(OSError):
         print(time.strftime("off-site, PostgreSQL as it was at any moment until %H:%M:%S (restore --to)", time.localtime(os.path.getmtime(STATE + "/ship"))))
     return 0
@@ -735,7 +756,7 @@ def register(commands):
     sub = commands.add_parser("backups", help="the backups on this machine")
     sub.add_argument("--json", action="store_true", help="for scripts")
     if "offsite" in PLAN:
-        sub.add_argument("--off-site", action="store_true", help="those elsewhere; restore_from takes their identifiers")
+        sub.add_argument("--off-site", action="store_true", help="those elsewhere; restore_from takes their ID")
         sub.add_argument("--fetch", metavar="WHEN|ID", help="brings one of those here")
     sub.set_defaults(function=ctl_backups)
     sub = commands.add_parser("restore", help="put a backup back: asks first, and saves what is there now")

@@ -1,5 +1,6 @@
 # Deploys: a new version beside the old one, requests led over, the old one drained. releases.json says what is live; nginx,
 # Compose and the containers follow it, by the deploy itself or, after a crash, by whoever comes next.
+import contextlib
 import json
 import os
 import re
@@ -114,7 +115,7 @@ class Machine:
             members = sorted(members, key=lambda m: (m not in self.jobs, m))
             name = next((m for m in MINE if m in members), members[-1])
             source = next((x.split("\t") for x in jb.PLAN["sources"] if x.split("\t")[0] in members), None)
-            self.groups[name] = {"image": image, "members": members, "source": source, "turns": [m for m in members if m in jb.COLOURS]}
+            self.groups[name] = {"image": image, "members": members, "source": source, "turns": [m for m in members if m in jb.COLOURS], "jobs": [m for m in members if m in self.jobs]}
 
     def save(self):
         jb.write(STATE, json.dumps(self.state, indent=1) + "\n", 0o600)
@@ -217,7 +218,7 @@ class Machine:
         self.follow()
         for m in g["turns"]:
             self.name(m)
-        rest = [m for m in g["members"] if m not in g["turns"] and m not in self.jobs]
+        rest = [m for m in g["members"] if m not in g["turns"] + g["jobs"]]
         if rest:
             self.up(*rest)
         for m in g["turns"]:
@@ -304,13 +305,14 @@ class Machine:
         self.save()
         step(f"release {row['id']} of {group}: {row['asked']}")
         sleeping = asleep()
-        rest = [m for m in g["members"] if m not in g["turns"] and m not in sleeping]
+        awake = [m for m in g["members"] if m not in sleeping]
+        others = [m for m in awake if m not in g["turns"] + g["jobs"]]
         try:
             self.save_databases(row)
             jb.write(NEXT, self.wanted(group, tag(group, row["id"])), durable=False)
             self.hook(group, "before")
             # Jobs do their work first, while all that serves is the old version.
-            for m in [m for m in rest if m in self.jobs]:
+            for m in [m for m in awake if m in g["jobs"]]:
                 step("running " + m)
                 self.up(m, over=NEXT)
                 self.well(m)
@@ -322,7 +324,7 @@ class Machine:
                     self.well(service)
                 # New work is for new workers: the old ones finish what they have.
                 step("stopping the others")
-                self.stop([m for m in rest if m not in self.jobs])
+                self.stop(others)
                 for m in g["turns"]:
                     self.name(m, True)
             step("switching")
@@ -331,7 +333,6 @@ class Machine:
             self.save()
             self.follow()
             # What was stopped starts together, else one after the other.
-            others = [m for m in rest if m not in self.jobs]
             for batch in [others] if g["turns"] and others else [[m] for m in others]:
                 step("starting " + ", ".join(batch))
                 self.up(*batch)
@@ -341,7 +342,7 @@ class Machine:
         except Failed as error:
             step("going back")
             # A job may be at work still.
-            self.stop([m for m in g["members"] if m in self.jobs])
+            self.stop(g["jobs"])
             state.update(back)
             self.save()
             self.settle(group)
@@ -358,12 +359,19 @@ class Machine:
         tell(f"{what} is live, {row['seconds']} s" if result == "ok" else f"{what} failed, the old version stays: {why}")
         return int(result != "ok")
 
-    def recover(self):
+    def cut(self):
+        # What was at work, if anything, and whether it was live by then.
         row = self.release(self.state["pending"])
+        done = bool(row) and self.state["current"].get(row["group"]) == row["id"]
         if row:
-            done = self.state["current"].get(row["group"]) == row["id"]
             row.update(result="ok" if done else "interrupted", why="it was interrupted" + ", and finished" * done)
-            self.stop([m for m in self.groups[row["group"]]["members"] if m in self.jobs] if not done else [])
+        return row, done
+
+    def recover(self):
+        row, done = self.cut()
+        if row:
+            if not done:
+                self.stop(self.groups[row["group"]]["jobs"])
             self.settle(row["group"])
             self.state["pending"] = None
             self.save()
@@ -435,9 +443,13 @@ def who():
     return os.environ.get("SUDO_USER") or "root"
 
 
+@contextlib.contextmanager
 def turn(args=None):
     # Who puts in order comes again. Who looks by himself, too, but outlasts a start that waits for what may never be well: what he brings may mend it.
-    return jb.operation(5 if args and args.recover else 960 if args and args.poll else float("inf"))
+    looks = args and args.poll
+    with jb.operation(5 if args and args.recover else 960 if looks else float("inf")) as mine:
+        # The hour may have come meanwhile at which nothing is to come in.
+        yield mine and (not looks or may_poll())
 
 
 def apart(what="deploy", after="/usr/local/bin/bootstrapctl deploy --recover", text=None):
@@ -468,7 +480,7 @@ def deploy(args):
         return 0
     # Who is at work recovers by itself.
     with turn(args) as mine:
-        if not mine or args.poll and not may_poll():
+        if not mine:
             return 0
         machine = Machine()
         machine.recover()
@@ -537,10 +549,10 @@ def register(commands):
     sub = commands.add_parser("deploy", help="a new version of SERVICE and of what shares its image; without one, of all that say how to deploy")
     sub.add_argument("service", nargs="?", metavar="SERVICE")
     sub.add_argument("image", nargs="?", metavar="IMAGE", help="another image than the profile's, or :TAG or @DIGEST of it")
-    sub.add_argument("--force", action="store_true", help="also what is live already, and while frozen")
+    sub.add_argument("--force", action="store_true", help="what is live already, too, and while frozen")
     sub.add_argument("--no-backup", action="store_true", help="without saving the databases first")
-    sub.add_argument("--poll", action="store_true", help="as the timer does: what is new, when it may")
-    sub.add_argument("--recover", action="store_true", help="put in order what an interrupted deploy left")
+    sub.add_argument("--poll", action="store_true", help="as the timer does")
+    sub.add_argument("--recover", action="store_true", help="after an interrupted deploy")
     sub.set_defaults(function=deploy)
     sub = commands.add_parser("rollback", help="back to the version before, or to release ID")
     sub.add_argument("id", nargs="?", type=int, metavar="ID")
@@ -559,11 +571,8 @@ def boot():
         for group in machine.groups:
             if group in MINE:
                 machine.first(group)
-        row = machine.release(machine.state["pending"])
-        if row:
-            done = machine.state["current"].get(row["group"]) == row["id"]
-            row.update(result="ok" if done else "interrupted", why="the machine stopped meanwhile")
-            machine.state["pending"] = None
+        machine.cut()
+        machine.state["pending"] = None
         machine.save()
         machine.follow()
         compose("up", "--no-start", "--remove-orphans")

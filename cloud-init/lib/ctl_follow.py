@@ -407,7 +407,7 @@ def follow(args):
         ctl_deploy.apart("follow", f"-/bin/sh -c '[ ! -e {BEFORE} ] || exec python3 {jb.VAR}/follow_back.py now'")
     data = b"" if args.recover else fetch(args.source or PLAN["follow"]["url"])
     with ctl_deploy.turn(args) as mine:
-        return look(args, data) if mine and (not args.poll or ctl_deploy.may_poll()) else 0
+        return look(args, data) if mine else 0
 
 
 def guarded(args):
@@ -422,8 +422,8 @@ def register(commands):
     sub = commands.add_parser("follow", help="looks for a newer signed bundle with the stack's part of the machine, and applies it")
     sub.add_argument("source", nargs="?", metavar="URL", help="from there, or a file, instead of the profile's URL")
     sub.add_argument("--list", action="store_true", help="what was applied and refused")
-    sub.add_argument("--json", action="store_true", help="that, for scripts")
-    sub.add_argument("--poll", action="store_true", help="as the timer does: when it may, and what is new")
+    sub.add_argument("--json", action="store_true", help="for scripts")
+    sub.add_argument("--poll", action="store_true", help="as the timer does")
     sub.add_argument("--recover", action="store_true", help="go back over what was interrupted")
-    sub.add_argument("--work", action="store_true", help="a part of it, for itself")
+    sub.add_argument("--work", action="store_true", help="a part of it")
     sub.set_defaults(function=guarded)

@@ -232,15 +232,15 @@ def started():
 
 
 @contextlib.contextmanager
-def operation(seconds):
-    # One deploy, backup or bundle at a time: whether it is our turn within so many seconds.
+def operation(seconds, first=False):
+    # One deploy, backup or bundle at a time: whether it is our turn within so many seconds; `first`: also before the stack.
     os.makedirs(RUN, exist_ok=True)
     # A restore, or the stack's stage, has its turn when it calls others.
     with open(os.devnull if "JB_LOCKED" in os.environ else RUN + "/operation.lock", "w", encoding="ascii") as lock:
         began, heard = time.monotonic(), False
         while True:
             try:
-                mine = time.monotonic() - began >= FIRST_START or started()
+                mine = first or time.monotonic() - began >= FIRST_START or started()
                 mine and fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 mine = False

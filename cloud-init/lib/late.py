@@ -139,10 +139,8 @@ def bring(words):
         return 2
     had = has(row)
     names = [x for x, wants in jb.PLAN.get("needs", {}).items() if row["name"] in wants]
-    if not os.path.exists(jb.VAR + "/started"):
-        # The first start may wait for this very value.
-        os.environ["STAGE"] = "secrets"
-    with jb.operation(float("inf")):
+    # The first start may wait for this very value.
+    with jb.operation(float("inf"), not os.path.exists(jb.VAR + "/started")):
         os.makedirs(jb.HOME + "/credentials", mode=0o700, exist_ok=True)
         store(row, value)
         jb.update()

@@ -172,22 +172,24 @@ def download(row):
     return when
 
 
-def elsewhere(want=None):
-    # What is off-site, or one of those brought here.
-    rows = [{"id": row["id"][:8], "when": os.path.basename(row["paths"][0]), "row": row} for row in snapshots("backup")]
-    if want is None:
-        return rows
-    found = [one["row"] for one in rows if want in (one["id"], one["when"], one["row"]["id"])]
-    if not found:
+def elsewhere():
+    return [{"when": os.path.basename(row["paths"][0]), "id": row["id"][:8]} for row in snapshots("backup")]
+
+
+def bring_here(want):
+    for row in reversed(snapshots("backup")):
+        when = os.path.basename(row["paths"][0])
+        if want in (when, row["id"], row["id"][:8]):
+            break
+    else:
         raise Stop(f"there is no {want} off-site: see `bootstrapctl backups --off-site`")
     os.umask(0o077)
     with b.locked():
-        when = os.path.basename(found[-1]["paths"][0])
         if b.manifest(f"{ROOT}/{when}"):
             b.verify(when)
             return when
-        b.room(json.loads(restic("stats", "--json", found[-1]["id"]))["total_size"], "/opt")
-        download(found[-1])
+        b.room(json.loads(restic("stats", "--json", row["id"]))["total_size"], "/opt")
+        download(row)
         # Not the newest, whatever its number.
         jb.write(f"{ROOT}/{when}/fetched", "")
         return when

@@ -165,8 +165,7 @@ def entitled():
 
 
 def ship():
-    if not os.path.exists(jb.VAR + "/started"):
-        print("the services were not up yet")
+    if b.waits():
         return
     with turn("log", False) as free:
         if not free:
@@ -234,7 +233,7 @@ def copy(server):
     state, size = server.known(), int(ask(login, "SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'"))
     if not state:
         raise Stop(f"the log of {name} is not received yet")
-    b.room(int(ask(login, "SELECT sum(pg_database_size(oid)) FROM pg_database")))
+    b.room(b.databases(login))
     fresh(folder)
     try:
         jb.run(["docker", "rm", "-f", f"{NAME}-base-{name}"])
@@ -483,11 +482,7 @@ def restore(args):
 
 
 def change(servers, names, args):
-    if not args.no_safety_copy:
-        try:
-            print(f"What is there now was saved as {b.make([p for p in b.PARTS if p['name'] in names], True)[0]}.")
-        except Stop as error:
-            raise Stop(f"nothing was touched: no copy of what is there now can be made ({error}). Without one: --no-safety-copy") from None
+    b.safety(names, args)
     config, start = b.stack(), time.monotonic()
     try:
         users = set().union(*(b.dependents(config, name) for name in names))

@@ -30,7 +30,7 @@ impl Bundle {
         let (_, bytes) = encode::remote(&plan, &Url::parse("https://localhost/")?, encode::Frame::Script)?;
         deliver::file(&self.output, &bytes, 0o600)?;
         if verbosity > Verbosity::Quiet {
-            let secrets = plan.secrets.iter().filter(|secret| secret.embedded).count();
+            let secrets = plan.embedded_secrets();
             let word = if secrets == 1 { "secret" } else { "secrets" };
             if secrets > 0 {
                 crate::tell!("note: it holds {secrets} {word}: whoever can fetch it can read them; take it away once the machine is ready");

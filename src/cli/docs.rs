@@ -46,7 +46,7 @@ impl Docs {
 }
 
 fn load(name: &str) -> Option<model::Profile> {
-    let input = Input { profile: PathOrName::parse(name), overlays: Vec::new(), sets: Vec::new(), env_file: None, ask: Ask::WithoutCommands, lock: true, outputs: Vec::new(), inputs: Vec::new() };
+    let input = Input { ask: Ask::WithoutCommands, ..Input::new(PathOrName::parse(name)) };
     load::load(&input, &|_| None, &mut Report::default())
 }
 

@@ -90,13 +90,7 @@ impl Render {
         };
         let provider = self.provider.as_deref().and_then(provider::named);
         let format = provider.map_or(self.format.format(), |provider| provider.form(plan.distribution));
-        let encoded = match &self.bundle_url {
-            Some(url) => {
-                super::in_the_open(&plan, url, verbosity);
-                encode::remote(&plan, url, format.frame())?.0
-            }
-            None => format.encode(&plan)?,
-        };
+        let encoded = super::encoded(&plan, format, self.bundle_url.as_ref(), verbosity)?;
         if self.size {
             let table = super::explain::sections(&plan)?;
             match &self.output {

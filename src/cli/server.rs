@@ -127,13 +127,7 @@ impl Launch {
         let api = self.account.api()?;
         let provider = api.provider();
         let form = provider.form(profile.distribution);
-        let encoded = match &self.bundle_url {
-            Some(url) => {
-                super::in_the_open(&plan, url, verbosity);
-                encode::remote(&plan, url, form.frame())?.0
-            }
-            None => form.encode(&plan)?,
-        };
+        let encoded = super::encoded(&plan, form, self.bundle_url.as_ref(), verbosity)?;
         if let Some(excess) = provider.excess(encoded.user_data.len()) {
             let bytes = encoded.user_data.len();
             return Ok(refused(&format!("{} takes no {bytes} bytes of user-data ({excess} too many): `julia-bootstrap render --provider {}` says what would fit; or upload what `bundle` writes, and add --bundle-url", provider.title, provider.id)));

@@ -8,7 +8,7 @@ use crate::profile::reader::{nearest, shown};
 use crate::report::Report;
 use crate::resolve::Resolved;
 use crate::yaml::{Kind, Node};
-use table::{Below, NESTED, PLACES};
+use table::{Below, NESTED, PLACES, rows};
 
 /// The top-level sections of which Compose takes what is there already, and what one entry is called above.
 const SECTIONS: [(&str, &str); 4] = [("networks", "network"), ("volumes", "volume"), ("configs", "config"), ("secrets", "secret")];
@@ -73,7 +73,7 @@ pub(super) fn check(resolved: &Resolved, document: &Node, report: &mut Report) {
 /// Finds what Compose would refuse in a mapping, and in what stands below it.
 fn known(place: &str, node: &Node, newest: bool, report: &mut Report) {
     let place = PLACES.iter().find(|row| row.name == place).expect("every place that is asked for has a row");
-    let find = |keys: &'static str, name: &str| keys.split(' ').filter_map(|key| key.split_once('/')).find(|(key, _)| *key == name).map(|(_, shapes)| shapes);
+    let find = |keys: &'static str, name: &str| rows(keys).find(|(key, _)| *key == name).map(|(_, shapes)| shapes);
     for (key, value) in node.as_map().unwrap_or_default() {
         let name = key.as_str().unwrap_or_default();
         if name.starts_with("x-") || name == "<<" {
@@ -89,9 +89,8 @@ fn known(place: &str, node: &Node, newest: bool, report: &mut Report) {
                 .error(key.span, "unknown-field", format!("`{name}` is newer than the Compose of this distribution"))
                 .help("leave it out, or write `docker: {source: docker}`");
         } else {
-            let names = place.keys.split(' ').filter_map(|key| key.split_once('/')).map(|(key, _)| key);
             let finding = report.error(key.span, "unknown-field", format!("Compose knows no `{}` here", shown(name)));
-            match nearest(name, names) {
+            match nearest(name, rows(place.keys).map(|(key, _)| key)) {
                 Some(near) => finding.help(format!("did you mean `{near}`?")),
                 None => finding.help("take it out; what begins with `x-` Compose passes over"),
             };
@@ -190,7 +189,7 @@ mod tests {
     fn every_place_but_the_first_stands_in_one() {
         for (above, key, _, child) in &NESTED {
             let above = PLACES.iter().find(|row| row.name == *above).expect("a row");
-            assert!(above.keys.split(' ').any(|one| one.starts_with(&format!("{key}/"))), "{key}");
+            assert!(rows(above.keys).any(|(one, _)| one == *key), "{key}");
             assert!(PLACES.iter().any(|row| row.name == *child), "{child}");
         }
         assert!(PLACES[1..].iter().all(|row| NESTED.iter().any(|(.., child)| *child == row.name)));

@@ -4,12 +4,11 @@ use crate::support::{KEY, Test, compose_client, line};
 use julia_bootstrap::profile::model::Profile;
 use julia_bootstrap::profile::{self, Input, PathOrName, embedded, embedded_names};
 use julia_bootstrap::report::Report;
-use julia_bootstrap::resolve::Ask;
 use julia_bootstrap::yaml;
 
 fn load(name: &str, sets: &[&str]) -> (Profile, Report) {
     let sets = sets.iter().map(|set| (*set).to_owned()).collect();
-    let input = Input { profile: PathOrName::parse(name), overlays: vec![], sets, env_file: None, ask: Ask::default(), lock: true, outputs: Vec::new(), inputs: Vec::new() };
+    let input = Input { sets, ..Input::new(PathOrName::parse(name)) };
     let mut report = Report::new();
     let profile = profile::load(&input, &|_| None, &mut report);
     (profile.unwrap_or_else(|| panic!("{name}:\n{}", report.render_human(false, 100))), report)
@@ -98,7 +97,7 @@ fn the_reference_mentions_every_option() {
 
 #[test]
 fn a_name_that_is_not_embedded_is_answered_with_the_near_one() {
-    let input = Input { profile: PathOrName::parse("minimla"), overlays: vec![], sets: vec![], env_file: None, ask: Ask::default(), lock: true, outputs: Vec::new(), inputs: Vec::new() };
+    let input = Input::new(PathOrName::parse("minimla"));
     let mut report = Report::new();
     assert!(profile::load(&input, &|_| None, &mut report).is_none());
     assert_eq!(

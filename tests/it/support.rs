@@ -2,7 +2,6 @@
 
 use julia_bootstrap::profile::model::Profile;
 use julia_bootstrap::profile::{Input, PathOrName, load};
-use julia_bootstrap::resolve::Ask;
 use julia_bootstrap::report::{Finding, Report};
 use std::path::PathBuf;
 use std::process::Command;
@@ -29,7 +28,7 @@ impl Test {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("p.yaml");
         std::fs::write(&path, text).expect("writing the profile");
-        let input = Input { profile: PathOrName::Path(path), overlays: vec![], sets: vec![], env_file: None, ask: Ask::default(), lock: true, outputs: Vec::new(), inputs: Vec::new() };
+        let input = Input::new(PathOrName::Path(path));
         Self { folder, input, env: vec![] }
     }
 

@@ -133,13 +133,13 @@ class Offsite(test_backup.Machine):
         (row,) = self.o.elsewhere()
         self.assertEqual(row["when"], when)
         shutil.rmtree(self.folder / "opt/backups/x" / when)
-        self.assertEqual(self.o.elsewhere(row["id"]), when)
+        self.assertEqual(self.o.bring_here(row["id"]), when)
         self.b.verify(when)
         self.assertEqual(os.listdir(self.folder / "opt/backups/x"), [when])
         self.assertEqual((self.b.whole(), len(self.b.complete())), ([], 1), "it is there by its name, and never the newest")
-        self.assertEqual(self.o.elsewhere(row["id"]), when, "what is here already stays")
+        self.assertEqual(self.o.bring_here(row["id"]), when, "what is here already stays")
         with self.assertRaisesRegex(self.b.Stop, "^there is no other off-site"):
-            self.o.elsewhere("other")
+            self.o.bring_here("other")
 
     def test_a_place_that_is_down_is_told_and_the_local_one_is_good(self):
         self.write("down", "")

@@ -14,6 +14,11 @@ pub(super) struct Place {
     pub pointer: &'static str,
 }
 
+/// The keys of such a text, each with what may stand there.
+pub(super) fn rows(keys: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    keys.split(' ').filter_map(|key| key.split_once('/'))
+}
+
 /// How one place stands in another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Below {
