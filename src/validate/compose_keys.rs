@@ -98,25 +98,110 @@ fn known(place: &str, node: &Node, newest: bool, report: &mut Report) {
     }
 }
 
+/// What the letters of the table stand for.
+const WORDS: [(char, &str); 7] = [
+    ('s', "a text"),
+    ('n', "a number"),
+    ('b', "true or false"),
+    ('l', "a list"),
+    ('t', "a list"),
+    ('m', "a mapping"),
+    ('0', "nothing"),
+];
+
 /// Whether a value is of a kind that may stand there.
 fn fits(name: &str, value: &Node, shapes: &str, report: &mut Report) -> bool {
-    let shape = match &value.kind {
-        Kind::Seq(_) => 'l',
-        Kind::Map(_) => 'm',
-        Kind::Scalar { .. } => 's',
-    };
-    if value.is_null() || shapes.contains(shape) {
+    let kind = kind(value);
+    if kind == 't' && shapes.contains('t') {
+        return value.as_seq().unwrap_or_default().iter().all(|item| item_fits(name, item, report));
+    }
+    let cast = kind == 's'
+        && (matches!(&value.kind, Kind::Scalar { tag: Some(_), .. })
+            || value.as_str().is_some_and(|text| text.contains('$')));
+    if shapes.contains(kind) || kind == 't' && shapes.contains('l') || cast && shapes.contains(['n', 'b']) {
         return true;
     }
-    let words = [('s', "a text"), ('l', "a list"), ('m', "a mapping")];
-    let words: Vec<_> = words.iter().filter(|(shape, _)| shapes.contains(*shape)).map(|(_, word)| *word).collect();
-    let message = format!("`{name}` is {} to Compose, and this is {}", words.join(" or "), value.describe());
-    report.error(value.span, "wrong-type", message).help(match words[0] {
-        "a text" => format!("write it as `{name}: …`, in one line"),
-        "a list" => format!("write it as `{name}: […]`, or one line each with a dash before it"),
-        _ => format!("write it as `{name}: {{…}}`, or one `name: value` a line"),
-    });
+    // What `!reset` stands before is gone in the end.
+    if matches!(&value.kind, Kind::Scalar { tag: Some(_), .. }) {
+        return true;
+    }
+    let words: Vec<_> =
+        WORDS.iter().filter(|(shape, _)| *shape != '0' && shapes.contains(*shape)).map(|(_, word)| *word).collect();
+    let message = format!("`{name}` is {} to Compose, and this is {}", words.join(" or "), described(value));
+    let help = match (kind, shapes.chars().next()) {
+        ('0', _) => format!("leave `{name}` out, or write what belongs there"),
+        ('n' | 'b' | 'd', Some('s')) if !shapes.contains('n') => {
+            format!("write it in quotes: `{name}: \"{}\"`", value.as_str().unwrap_or_default())
+        }
+        ('s', Some('n' | 'b')) => {
+            format!("write it without quotes, as `{name}: {}`", if shapes.starts_with('n') { "10" } else { "true" })
+        }
+        (_, Some('l' | 't')) => format!("write it as `{name}: […]`, or one line each with a dash before it"),
+        (_, Some('m')) => format!("write it as `{name}: {{…}}`, or one `name: value` a line"),
+        _ => format!("write it as `{name}: …`, in one line"),
+    };
+    report.error(value.span, "wrong-type", message).help(help);
     false
+}
+
+fn item_fits(name: &str, item: &Node, report: &mut Report) -> bool {
+    let kind = kind(item);
+    if kind != 's' {
+        let finding = report.error(
+            item.span,
+            "wrong-type",
+            format!("`{name}` is a list of texts to Compose, and this is {}", described(item)),
+        );
+        match kind {
+            'n' | 'b' | 'd' => finding.help(format!("write it in quotes: `\"{}\"`", item.as_str().unwrap_or_default())),
+            _ => finding.help("write one text for each entry"),
+        };
+    }
+    kind == 's'
+}
+
+/// The letter of a value, as the reader of Compose sees it (`d` is a date, which it takes nowhere).
+fn kind(value: &Node) -> char {
+    match &value.kind {
+        Kind::Seq(_) => 't',
+        Kind::Map(_) => 'm',
+        Kind::Scalar { .. } if value.is_null() => '0',
+        Kind::Scalar { .. } if value.as_bool().is_some() => 'b',
+        Kind::Scalar { text, plain: true, tag: None } if is_number(text) => 'n',
+        Kind::Scalar { text, plain: true, tag: None } if is_date(text) => 'd',
+        Kind::Scalar { .. } => 's',
+    }
+}
+
+fn described(value: &Node) -> &'static str {
+    match kind(value) {
+        'n' => "a number",
+        'b' => "true or false",
+        'd' => "a date",
+        _ => value.describe(),
+    }
+}
+
+/// Whether an unquoted scalar is a number by YAML 1.1 and 1.2, of which Compose's reader takes both.
+fn is_number(text: &str) -> bool {
+    let plain = text.replace('_', "").to_ascii_lowercase();
+    let digits = plain.trim_start_matches(['+', '-']);
+    for (mark, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
+        if let Some(digits) = digits.strip_prefix(mark) {
+            return !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
+        }
+    }
+    matches!(digits, ".inf" | ".nan")
+        || text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first))
+            && digits.starts_with(|first: char| first.is_ascii_digit() || first == '.')
+            && digits.parse::<f64>().is_ok()
+}
+
+/// Whether an unquoted scalar begins as a date does.
+fn is_date(text: &str) -> bool {
+    let parts: Vec<_> = text.split(['T', 't', ' ']).next().unwrap_or_default().split('-').collect();
+    matches!(parts[..], [year, month, day] if year.len() == 4 && [month, day].iter().all(|part| matches!(part.len(), 1 | 2)))
+        && parts.iter().all(|part| part.chars().all(|digit| digit.is_ascii_digit()))
 }
 
 fn below(place: &str, key: &str, value: &Node, newest: bool, report: &mut Report) {
@@ -132,6 +217,7 @@ fn below(place: &str, key: &str, value: &Node, newest: bool, report: &mut Report
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Span;
     use std::collections::BTreeSet;
     use std::path::PathBuf;
 
@@ -175,14 +261,37 @@ mod tests {
             found.extend(shapes(one, resolved).chars());
         }
         let types = node["type"].as_array().cloned().unwrap_or_else(|| vec![node["type"].clone()]);
-        for kind in types.iter().filter_map(serde_json::Value::as_str).filter(|kind| *kind != "null") {
+        for kind in types.iter().filter_map(serde_json::Value::as_str) {
             found.insert(match kind {
+                "array" if resolved(&node["items"])["type"] == "string" => 't',
                 "array" => 'l',
                 "object" => 'm',
-                _ => 's',
+                "string" => 's',
+                "boolean" => 'b',
+                "null" => '0',
+                _ => 'n',
             });
         }
-        "slm".chars().filter(|shape| found.contains(shape)).collect()
+        WORDS.iter().map(|(letter, _)| *letter).filter(|letter| found.contains(letter)).collect()
+    }
+
+    #[test]
+    fn a_scalar_is_what_the_reader_of_compose_takes_it_for() {
+        let source = Report::new().sources.add("a.yaml", "");
+        let letter = |text: &str| kind(&Node::plain(Span { source, start: 0, end: 0 }, text));
+        let of =
+            |wanted: char, texts: &[&str]| texts.iter().for_each(|text| assert_eq!(letter(text), wanted, "{text}"));
+        of('n', &["1", "-1", "+1.5", ".5", "1.", "1e3", "007", "0x1F", "0o7", "0b1", "1_000", ".inf", "-.Inf", ".nan"]);
+        of(
+            's',
+            &[
+                "1:1", "12:30:45", "yes", "inf", "nan", "infinity", "1.2.3", "0x", "0xg", "-", ".", "_1", "1s", "e1",
+                "2020-01", "2020-1-x",
+            ],
+        );
+        of('d', &["2020-01-01", "2020-1-1", "2020-01-01T10:00:00Z"]);
+        of('b', &["true", "False"]);
+        of('0', &["", "~", "null"]);
     }
 
     #[test]

@@ -125,7 +125,7 @@ rejects! {
         "11:34 error[port-conflict] port 8080 is published by `a` already | publish it once";
     published_on_both_loopbacks: service("ports: [\"127.0.0.1:8080:80\", \"[::1]:8080:80\"]") => "";
     ports_is_no_list: service("ports: 80") =>
-        "11:12 error[wrong-type] `ports` is a list to Compose, and this is text | write it as `ports: […]`, or one line each with a dash before it";
+        "11:12 error[wrong-type] `ports` is a list to Compose, and this is a number | write it as `ports: […]`, or one line each with a dash before it";
     published_anywhere: service("ports: [3000]") =>
         "11:13 error[published-port] `a` publishes its port 3000 to everybody, on a port that Docker chooses | remove it: services reach each other without, and a route publishes on 127.0.0.1";
     published_on_a_variable: service("ports: [\"${P:-80}:80\"]") =>
@@ -250,6 +250,14 @@ rejects! {
          12:14 error[wrong-type] `cap_add` is a list to Compose, and this is text | write it as `cap_add: […]`, or one line each with a dash before it\n\
          13:11 error[wrong-type] `user` is a text to Compose, and this is a list | write it as `user: …`, in one line\n\
          14:14 error[wrong-type] `ulimits` is a mapping to Compose, and this is a list | write it as `ulimits: {…}`, or one `name: value` a line";
+    what_is_left_empty: service("environment:\ncommand:\ndeploy:\nlabels: !reset null\nworking_dir: ~") =>
+        "11:16 error[wrong-type] `environment` is a list or a mapping to Compose, and this is nothing | leave `environment` out, or write what belongs there\n\
+         15:18 error[wrong-type] `working_dir` is a text to Compose, and this is nothing | leave `working_dir` out, or write what belongs there";
+    numbers_and_words_for_texts: service("user: 1000\nstop_grace_period: 10\nhostname: !!str 1\ndomainname: \"1\"\ncommand: [sleep, 10]\nprivileged: \"${P:-true}\"\ncpus: true\nlogging: {driver: local, options: {max-size: 1m, max-file: 3}}") =>
+        "11:11 error[wrong-type] `user` is a text to Compose, and this is a number | write it in quotes: `user: \"1000\"`\n\
+         12:24 error[wrong-type] `stop_grace_period` is a text to Compose, and this is a number | write it in quotes: `stop_grace_period: \"10\"`\n\
+         15:22 error[wrong-type] `command` is a list of texts to Compose, and this is a number | write it in quotes: `\"10\"`\n\
+         17:11 error[wrong-type] `cpus` is a text or a number to Compose, and this is true or false | write it as `cpus: …`, in one line";
     files_that_need_not_be_there: service("env_file: [{path: ./more.env, required: false}]") => "";
     nothing_is_included: Test::new("compose: c.yaml").file("c.yaml", "include: []\nservices: {a: {image: \"x:1\", restart: always, healthcheck: {test: x}}}\n").findings() => "";
     not_external: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}}\nvolumes: {v: {external: \"false\"}, w: {external: false}}") => "";
