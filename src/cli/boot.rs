@@ -21,6 +21,7 @@ use crate::lab::facility::Facility;
 use crate::lab::run::{Options, Run};
 use crate::lab::ssh::{Key, Ssh};
 use crate::lab::{Seed, image, interrupt, overrides, random};
+use crate::load::Input;
 use crate::plan;
 use crate::profile::model::Profile;
 
@@ -154,7 +155,9 @@ impl Boot {
         let watched = plain.as_ref().is_some_and(|profile| profile.monitoring.is_some());
         let sets = overrides::of(lab.as_ref(), key.public(), watched)?;
         source.sets.extend(sets.iter().map(overrides::Override::set));
-        let Some(profile) = load_profile(&source.input(), verbosity) else { return Ok(ExitCode::from(BAD_INPUT)) };
+        let outputs = self.report.iter().chain(&self.bundle_file).cloned().collect();
+        let input = Input { outputs, inputs: self.user_data.iter().cloned().collect(), ..source.input() };
+        let Some(profile) = load_profile(&input, verbosity) else { return Ok(ExitCode::from(BAD_INPUT)) };
         let plan = plan::plan(&profile)?;
         let encoded = self.encoded(&plan)?;
         if !quiet {

@@ -157,6 +157,9 @@ fn what_is_read_is_not_written_over() {
         &["seal", "p.yaml", "--env-file", "v.env", "-o", "v.env"],
         &["seal", "p.yaml", "-o", "p.lock"],
         &["sign", "p.yaml", "--key", "v.env", "-o", "v.env"],
+        &["boot", "p.yaml", "--report", "p.yaml"],
+        &["boot", "p.yaml", "--bundle-url", "http://f.example/x", "--bundle-file", "c.yaml"],
+        &["boot", "p.yaml", "--user-data", "v.env", "--report", "v.env"],
     ] {
         tool(folder.path(), words).code(2).stderr(predicates::str::contains("is read here, and would be written over"));
     }
