@@ -25,10 +25,11 @@ CONFIG = {
     "volumes": {"files": {"name": "x-files"}},
 }
 # `compose exec` gives what $FOLDER/answer holds; services run as $FOLDER/running says.
+# What a deploy lays over the stack hides on whom a service depends: only the stack itself is answered.
 DOCKER = """#!/bin/sh
 echo "$*" >>"$FOLDER/calls"
 case "$*" in
-*" config "*) cat "$FOLDER/config" ;;
+*"/compose.yaml config "*) cat "$FOLDER/config" ;;
 *"--status running"*) cat "$FOLDER/running" ;;
 *"volume inspect"*) echo "$FOLDER/volume" ;;
 *" exec "*) cat "$FOLDER/answer" ;;
