@@ -6,7 +6,7 @@ LAB ?= 0
 REPORTS ?= target/reports
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check lint boot test test-restore test-restore-vm test-pitr test-forms test-secrets test-launch test-lock test-oracles test-vm test-debian-12 test-external test-deploy bench docs lab-down clean
+.PHONY: help build tools check lint boot test test-restore test-restore-vm test-pitr test-forms test-secrets test-launch test-lock test-oracles test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -63,6 +63,13 @@ test: tools check lint boot test-debian-12 ## everything above
 
 test-vm: build ## the minimal profile in QEMU; `lzma`, since an emulated processor unpacks `packed` in eight minutes
 	scripts/lab-boot $(LAB) $(BIN) boot minimal --engine qemu --format lzma --timeout 30m --report $(REPORTS)/minimal-qemu.json
+
+test-memory: build ## what the reference profile keeps in memory, beside what `check` expects; in the container lane
+	scripts/lab-boot $(LAB) scripts/lab-memory $(BIN) julia --timeout 15m
+
+test-memory-vm: build ## a container killed for its memory is told to Slack: in QEMU, for only a kernel of its own counts
+	scripts/lab-boot $(LAB) $(BIN) boot tests/lab/memory.yaml --engine qemu --format lzma --timeout 45m \
+	  --checks machine-ready,monitoring-volume,monitoring-faults,monitoring-memory --report $(REPORTS)/memory-qemu.json
 
 test-external: build ## the reference profile with its PostgreSQL outside the machine, in the container lane
 	scripts/lab-boot $(LAB) scripts/lab-external $(BIN) julia --engine container --timeout 10m \
