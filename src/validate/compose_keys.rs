@@ -76,7 +76,9 @@ fn known(place: &str, node: &Node, newest: bool, report: &mut Report) {
     let find = |keys: &'static str, name: &str| rows(keys).find(|(key, _)| *key == name).map(|(_, shapes)| shapes);
     for (key, value) in node.as_map().unwrap_or_default() {
         let name = key.as_str().unwrap_or_default();
-        if name.starts_with("x-") || name == "<<" {
+        // What is built has its image's name from us; what has neither is refused elsewhere.
+        let unnamed = (place.name, name) == ("service", "image") && value.is_null();
+        if name.starts_with("x-") || name == "<<" || unnamed {
             continue;
         }
         let later = find(place.later, name);
@@ -115,14 +117,11 @@ fn fits(name: &str, value: &Node, shapes: &str, report: &mut Report) -> bool {
     if kind == 't' && shapes.contains('t') {
         return value.as_seq().unwrap_or_default().iter().all(|item| item_fits(name, item, report));
     }
-    let cast = kind == 's'
-        && (matches!(&value.kind, Kind::Scalar { tag: Some(_), .. })
-            || value.as_str().is_some_and(|text| text.contains('$')));
-    if shapes.contains(kind) || kind == 't' && shapes.contains('l') || cast && shapes.contains(['n', 'b']) {
-        return true;
-    }
-    // What `!reset` stands before is gone in the end.
-    if matches!(&value.kind, Kind::Scalar { tag: Some(_), .. }) {
+    let taken = shapes.contains(kind) || kind == 't' && shapes.contains('l');
+    // What `!reset` stands before is gone in the end; what a variable says becomes of the kind that is wanted.
+    let tagged = matches!(&value.kind, Kind::Scalar { tag: Some(_), .. });
+    let variable = shapes.contains(['n', 'b']) && value.as_str().is_some_and(|text| text.contains('$'));
+    if taken || tagged || variable {
         return true;
     }
     let words: Vec<_> =

@@ -120,7 +120,7 @@ fn what_a_lab_overrides_goes_through_the_profile_s_own_options() {
 #[test]
 fn compose_text_is_passed_on_as_written() {
     let profile = Test::service(
-        "command: [no, \"no\", 012, 1:30, 0o14, ~, 1_000, 2024-01-01, 'a: b', \"x\\ty\"]\n\
+        "x-words: [no, \"no\", 012, 1:30, 0o14, ~, 1_000, 2024-01-01, 'a: b', \"x\\ty\"]\n\
          environment: {A: \"$$x ${B:-yes}\", C: 1.10}\n\
          x-bootstrap: {}\n",
     )
