@@ -322,7 +322,8 @@ def held(services, how):
         resume()
 
 
-TAR = ["tar", "--numeric-owner", "--xattrs", "--acls"]
+# Without what a restore that failed may have left.
+TAR = ["tar", "--numeric-owner", "--xattrs", "--acls", "--exclude=./.restore~"]
 
 
 def entries(path):
@@ -342,7 +343,11 @@ def unpack(path, folder):
     new = folder + "/.restore~"
     shutil.rmtree(new, ignore_errors=True)
     os.mkdir(new)
-    out([*TAR, "-C", new, "-xpf", path])
+    try:
+        out([*TAR, "-C", new, "-xpf", path])
+    except Stop:
+        shutil.rmtree(new)
+        raise
     os.sync()
     for name in set(os.listdir(folder)) - {".restore~"}:
         full = f"{folder}/{name}"
@@ -449,8 +454,13 @@ def prune(but=None):
     now, rows = time.time(), whole()
     for when, m in complete():
         newer = sum(n["serial"] > m["serial"] for _, n in rows)
-        if not 0 <= now - m["time"] <= PLAN["keep"] and newer >= max(1, PLAN["keep"] // 86400) and when != but:
+        if not 0 <= now - m["time"] <= PLAN["keep"] and newer >= max(1, PLAN["keep"] // 86400) and when not in (but, *jb.read(CUT).split()[:1]):
             remove(f"{ROOT}/{when}")
+
+
+def uploaded():
+    # The number of what went off-site last: what is made later has a higher one, even if all that is here were lost.
+    return int(jb.read(STATE + "/offsite").partition(" ")[2] or 0)
 
 
 def estimate(parts):
@@ -501,7 +511,7 @@ def made(parts, safety, but):
             except Stop as error:
                 raise Stop(f"{part['name']}: {error}") from None
         m = {
-            "name": NAME, "time": start, "serial": rows[-1][1]["serial"] + 1 if rows else 1, "safety": safety, "seconds": round(time.time() - start, 1),
+            "name": NAME, "time": start, "serial": 1 + max(uploaded(), *(m["serial"] for _, m in rows), 0), "safety": safety, "seconds": round(time.time() - start, 1),
             "bundle": jb.bundle(), "files": files, "parts": parts,
         }
         m["sum"] = hashlib.sha256(json.dumps(m, sort_keys=True).encode()).hexdigest()
@@ -549,9 +559,10 @@ def find(when):
     return rows[-1][0]
 
 
-def pick(parts, only, config):
-    chosen = []
-    for part in parts:
+def pick(parts, only):
+    # Before anything is touched.
+    config, chosen = stack(), [] if only else parts
+    for part in parts if only else []:
         bases = part.get("databases", {})
         one = [d for d in bases if only in (d, f"{part['name']}/{d}")]
         if only == part["name"] or part["kind"] == "volume" and only in users(config, part["name"]):
@@ -560,6 +571,10 @@ def pick(parts, only, config):
             chosen.append(dict(part, databases={one[0]: bases[one[0]]}))
     if not chosen:
         raise Stop(f"the backup has nothing that is called {only}: it has {', '.join(p['name'] for p in parts)}")
+    here = {p["name"]: p["kind"] for p in PARTS}
+    strange = [p["name"] for p in chosen if here.get(p["name"]) != p["kind"]]
+    if strange:
+        raise Stop(f"this machine has no {', '.join(strange)}: name by --only what it has")
     return chosen
 
 
@@ -573,9 +588,6 @@ def dependents(config, name):
 
 def bring(folder, parts, everything):
     config, now = stack(), {p["name"]: p for p in PARTS}
-    strange = [p["name"] for p in parts if now.get(p["name"], {}).get("kind") != p["kind"]]
-    if strange:
-        raise Stop(f"this machine has no {', '.join(strange)}: name by --only what it has")
     stores, stop = [], set()
     for part in parts:
         if part["kind"] == "volume":
@@ -624,7 +636,7 @@ def restore(args):
     when = find(args.when)
     this = when + (f" --only {args.only}" if args.only else "") + "\n"
     m = verify(when)
-    parts = pick(m["parts"], args.only, stack()) if args.only else m["parts"]
+    parts = pick(m["parts"], args.only)
     names = [p["name"] for p in parts]
     print(f"{', '.join(names)} will be as at {when}: what was written since then is replaced, and services that use it stop meanwhile.", flush=True)
     # Who thinks about it keeps nobody from working.
@@ -636,11 +648,10 @@ def restore(args):
         if jb.read(CUT) != this or os.path.exists(SERVED):
             safety(names, args, when)
         start = time.monotonic()
-        jb.write(CUT, this)
-        whole_again(SERVED)
+        begin(this)
         try:
             bring(f"{ROOT}/{when}", parts, not args.only)
-        except (Stop, OSError, ValueError):
+        except (Exception, SystemExit):
             # Each part is the old one or the new one, and the stack goes on with it.
             jb.write(SERVED, "")
             go_on()
@@ -652,6 +663,11 @@ def restore(args):
     print(f"Restored from {when} in {time.monotonic() - start:.0f} s.")
 
 
+def begin(what):
+    jb.write(CUT, what)
+    whole_again(SERVED)
+
+
 def whole_again(mark):
     with contextlib.suppress(FileNotFoundError):
         os.remove(mark)
@@ -661,8 +677,10 @@ def whole_again(mark):
 def finish():
     # What was cut off, from its beginning: each part is done anew, and whoever calls starts the rest.
     when, _, only = jb.read(CUT).strip().partition(" --only ")
+    if when.startswith("-"):
+        uncut()
     m = verify(when)
-    bring(f"{ROOT}/{when}", pick(m["parts"], only, stack()) if only else m["parts"], not only)
+    bring(f"{ROOT}/{when}", pick(m["parts"], only), not only)
     whole_again(CUT)
     print("the restore that was cut off is finished")
 
@@ -703,7 +721,8 @@ def guarded(function, *args):
 
 def ctl_restore(args):
     if "JB_APART" not in os.environ:
-        importlib.import_module("ctl_deploy").apart("restor")
+        # What is killed is finished at once: nothing is to run on half of it.
+        importlib.import_module("ctl_deploy").apart("restor", f"-/bin/sh -c '[ $EXIT_CODE = exited ] || exec systemctl --no-block restart {NAME}-stack'")
     return guarded(restore, args)
 
 
@@ -717,7 +736,7 @@ def ctl_backup(args):
 def elsewhere(args):
     offsite = importlib.import_module("offsite")
     if args.fetch:
-        print(f"{offsite.bring_here(args.fetch)} is here until the next backup")
+        print(f"{offsite.bring_here(args.fetch)} is here")
         return
     rows = offsite.elsewhere()
     print(json.dumps({"backups": rows}) if args.json else "\n".join(f"{row['when']}  {row['id']}" for row in rows) or "nothing is off-site yet")

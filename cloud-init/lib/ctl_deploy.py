@@ -101,7 +101,7 @@ class Machine:
     hurry = False
 
     def __init__(self):
-        self.state = {"current": {}, "green": [], "bare": [], "pending": None, "releases": [], **json.loads(jb.read(STATE, "{}"))}
+        self.state = {"current": {}, "green": [], "bare": [], "jobs": {}, "pending": None, "releases": [], **json.loads(jb.read(STATE, "{}"))}
         p = subprocess.run(["docker", "compose", "-f", BASE, "config", "--format", "json"], stdout=-1, stderr=-1, text=True, check=False)
         if p.returncode:
             raise Failed(jb.last_line(p.stderr))
@@ -152,6 +152,9 @@ class Machine:
                 if m in g["turns"]:
                     rows[self.live(m)] = {**pinned, "scale": 1}
                     rows[self.live(m, True)] = {**(new or pinned), "scale": int(bool(new))}
+                elif not new and docker("image", "inspect", last := tag(name, self.state["jobs"].get(m)), fine=True):
+                    # The job that ended well last: what a newer one did to a database, an older one may not know.
+                    rows[m] = {"image": last, "pull_policy": "never"}
                 elif new or pinned:
                     rows[m] = new or pinned
         for name in sorted({*self.state["bare"]} & {*self.services}):
@@ -316,6 +319,8 @@ class Machine:
                 step("running " + m)
                 self.up(m, over=NEXT)
                 self.well(m)
+                state["jobs"][m] = row["id"]
+                self.save()
             if g["turns"]:
                 step("starting beside the old one")
                 beside = [self.live(m, True) for m in g["turns"]]
@@ -341,10 +346,10 @@ class Machine:
             self.hook(group, "after")
         except Failed as error:
             step("going back")
-            # A job may be at work still.
-            self.stop(g["jobs"])
             state.update(back)
             self.save()
+            # A job may be at work still.
+            self.stop(g["jobs"])
             self.settle(group)
             return self.end(row, began, "failed", jb.redact(str(error)))
         self.settle(group)
@@ -380,7 +385,7 @@ class Machine:
     def prune(self, group):
         rows = self.of(group)
         kept = {r["id"] for r in rows if r["result"] == "ok"}
-        kept = {*sorted(kept)[-DEPLOY["keep"] :], self.state["current"].get(group), rows[-1]["id"]}
+        kept = {*sorted(kept)[-DEPLOY["keep"] :], self.state["current"].get(group), rows[-1]["id"], *self.state["jobs"].values()}
         needed = {r["image"] for r in self.state["releases"] if r["group"] != group or r["id"] in kept}
         needed |= {docker("image", "inspect", "-f", "{{.Id}}", g["image"], fine=True) for g in self.groups.values()}
         for r in rows:
@@ -448,8 +453,16 @@ def turn(args=None):
     # Who puts in order comes again. Who looks by himself, too, but outlasts a start that waits for what may never be well: what he brings may mend it.
     looks = args and args.poll
     with jb.operation(5 if args and args.recover else 960 if looks else float("inf")) as mine:
+        finished()
         # The hour may have come meanwhile at which nothing is to come in.
         yield mine and (not looks or may_poll())
+
+
+def finished():
+    # By the stack's stage, which comes at once: nothing is to run on half of a restore.
+    cut = jb.VAR + "/backup/restoring"
+    if os.path.exists(cut) and not os.path.exists(cut + "-served"):
+        sys.exit("a restore was cut off and is finished first: try again in a minute")
 
 
 def apart(what="deploy", after="/usr/local/bin/bootstrapctl deploy --recover", text=None):

@@ -26,13 +26,10 @@ def read(path):
 
 
 if sys.argv[1] == "now":
-    # The look of a timer ends while another bundle is being applied: whoever is at work needs those files, and puts them in order himself.
+    # Whoever is at work meanwhile may be applying another bundle: he puts those files in order himself.
     os.makedirs("/run/julia-bootstrap/", exist_ok=True)
     lock = open("/run/julia-bootstrap/operation.lock", "w", encoding="ascii")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        sys.exit()
+    fcntl.flock(lock, fcntl.LOCK_EX)
 if not os.path.exists(BEFORE):
     sys.exit()
 before = read(BEFORE)

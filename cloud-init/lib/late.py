@@ -104,6 +104,7 @@ def replace(names, credential):
     # What runs with an old value: turn by turn where there are two, else one after the other.
     import ctl_deploy  # pylint: disable=import-outside-toplevel
 
+    ctl_deploy.finished()
     machine = ctl_deploy.Machine()
     machine.recover()
     for group, g in machine.groups.items():

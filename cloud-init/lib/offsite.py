@@ -130,19 +130,24 @@ def entitled():
     claim(None if own()[0] else 1)
 
 
+def sent(when):
+    jb.write(STATE + "/offsite", f"{when} {b.manifest(f'{ROOT}/{when}')['serial']}\n")
+
+
 def offsite():
     if not b.whole():
         print("there is no backup yet")
         return
-    when = b.find(None)
-    if jb.read(STATE + "/offsite").strip() == when:
+    when, m = b.whole()[-1]
+    # What is older than that, should that be lost here, would take its place there.
+    if m["serial"] <= b.uploaded():
         return
     with ready(True):
         entitled()
-        restic("backup", "--host", NAME, "--tag", f"backup,epoch-{own()[0]},serial-{b.manifest(f'{ROOT}/{when}')['serial']}", f"{ROOT}/{when}")
+        restic("backup", "--host", NAME, "--tag", f"backup,epoch-{own()[0]},serial-{m['serial']}", f"{ROOT}/{when}")
         keep = ["--keep-last", "1"] + [x for k, v in OFF["keep"].items() for x in ("--keep-" + k, str(v)) if v]
         restic("forget", "--prune", "--host", NAME, "--tag", "backup", "--group-by", "host", *keep)
-    jb.write(STATE + "/offsite", when + "\n")
+    sent(when)
     print(f"{when} is off-site")
 
 
@@ -156,7 +161,7 @@ def check():
     print("the off-site repository is whole")
 
 
-def download(row):
+def download(row, strange=False):
     path, new = row["paths"][0], ROOT + "/.fetch"
     when = os.path.basename(path)
     os.makedirs(ROOT, exist_ok=True)
@@ -164,6 +169,9 @@ def download(row):
     try:
         restic("restore", row["id"], "--target", new)
         b.verify(".fetch" + path)
+        if strange:
+            # Another machine's, to be looked at: not the newest here, whatever its number.
+            jb.write(f"{new}{path}/fetched", "")
         shutil.rmtree(f"{ROOT}/{when}", ignore_errors=True)
         os.rename(new + path, f"{ROOT}/{when}")
     finally:
@@ -185,14 +193,11 @@ def bring_here(want):
         raise Stop(f"there is no {want} off-site: see `bootstrapctl backups --off-site`")
     os.umask(0o077)
     with b.locked():
-        if b.manifest(f"{ROOT}/{when}"):
+        with contextlib.suppress(Stop):
             b.verify(when)
             return when
         b.room(json.loads(restic("stats", "--json", row["id"]))["total_size"], "/opt")
-        download(row)
-        # Not the newest, whatever its number.
-        jb.write(f"{ROOT}/{when}/fetched", "")
-        return when
+        return download(row, f"epoch-{own()[0]}" not in row["tags"])
 
 
 def fetch():
@@ -256,7 +261,7 @@ def revive():
             return 75
         # What was restored is never set aside as the rest of a first start.
         jb.write(jb.VAR + "/started", "")
-        jb.write(STATE + "/offsite", when + "\n")
+        sent(when)
         jb.write(STATE + "/revived", when + "\n")
     return 0
 

@@ -430,12 +430,18 @@ def exchange(server):
     os.sync()
 
 
-def put(servers):
+def put(servers, what=""):
     # What was logged until now is of a history that ends here.
     jb.run(["systemctl", "stop", RECEIVER])
     for server in servers:
         out([*COMPOSE, "stop", server.name])
+    # Of one alone there is no half.
+    if len(servers) > 1:
+        b.begin(what)
+    for server in servers:
         exchange(server)
+    if len(servers) > 1:
+        b.whole_again(b.CUT)
 
 
 def parse(text):
@@ -455,6 +461,8 @@ def restore(args):
     if args.when or args.only and args.only not in PARTS:
         raise Stop(f"--to is for {', '.join(PARTS)}: all of a server as it was at that moment; other parts come from a backup")
     names = [args.only] if args.only else PARTS
+    if not jb.read(b.CUT).startswith("-"):
+        b.uncut()
     with turn("base"):
         print(f"{', '.join(names)} will be as at {args.to if moment is None else shown(moment)}: what was written since then is replaced, and services that use it "
               "stop meanwhile. Everything else stays as it is.")
@@ -473,7 +481,7 @@ def restore(args):
                 reached = prepare(server, moment)
             ready = time.monotonic()
             with b.locked(), turn("log"):
-                down = change(servers, names, args)
+                down = change(servers, names, args, f'--to "{shown(reached)}"\n')
         finally:
             for server in servers:
                 shutil.rmtree(server.new, ignore_errors=True)
@@ -481,14 +489,14 @@ def restore(args):
     print(f"Restored to {shown(reached)} in {time.monotonic() - start:.0f} s, of which {ready - start:.0f} s while everything ran; services were down for {down:.0f} s.")
 
 
-def change(servers, names, args):
+def change(servers, names, args, what):
     b.safety(names, args)
     config, start = b.stack(), time.monotonic()
     try:
         users = set().union(*(b.dependents(config, name) for name in names))
         if users:
             out([*COMPOSE, "stop", *sorted(users)])
-        put(servers)
+        put(servers, what)
     finally:
         unwell = b.go_on()
     if unwell:

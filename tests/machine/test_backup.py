@@ -292,6 +292,42 @@ class Restoring(Machine):
         self.assertFalse(served.exists())
         self.b.uncut()
 
+    def test_whatever_ends_a_restore_services_go_on(self):
+        when = self.make()
+        with mock.patch.object(self.b, "bring", side_effect=SystemExit("the secret A has no value")), self.assertRaises(SystemExit):
+            self.restore(when)
+        self.assertIn("up", self.calls())
+        self.assertTrue((self.folder / "var/lib/julia-bootstrap/backup/restoring-served").exists())
+
+    def test_a_backup_of_what_is_not_here_any_more_touches_nothing(self):
+        when = self.make()
+        self.b.PARTS[:] = [p for p in self.b.PARTS if p["kind"] == "machine"]
+        code, said = self.restore(when)
+        self.assertEqual((code, said.splitlines()[-1]), (1, "this machine has no files: name by --only what it has"))
+        self.assertEqual(len(self.b.complete()), 1)
+        self.b.uncut()
+
+    def test_what_cannot_be_unpacked_leaves_nothing(self):
+        when = self.make()
+        with mock.patch.object(self.b, "verify", lambda when: self.b.manifest(f"{self.b.ROOT}/{when}")):
+            (self.folder / "opt/backups/x" / when / "files.tar").write_bytes(b"no archive" * 100)
+            self.assertEqual(self.restore("--only", "files", when)[0], 1)
+        self.assertEqual(sorted(p.name for p in (self.folder / "volume").iterdir()), ["a"])
+
+    def test_the_rest_of_a_restore_is_in_no_backup(self):
+        self.write("volume/.restore~/a", "half")
+        when = self.make()
+        with tarfile.open(self.folder / "opt/backups/x" / when / "files.tar") as tar:
+            self.assertFalse([name for name in tar.getnames() if "restore~" in name])
+
+    def test_the_backup_of_a_restore_that_was_cut_stays(self):
+        when = self.make()
+        with mock.patch.object(self.b, "bring", side_effect=KeyboardInterrupt), self.assertRaises(KeyboardInterrupt):
+            self.restore(when)
+        for n in range(1, 10):
+            self.make(1e9 + 9e6 * n)
+        self.assertIn(when, [x for x, _ in self.b.complete()])
+
     def test_nothing_begins_before_the_stack_was_tried_after_power_on(self):
         self.plan["stages"] = {"stack": {}}
         self.load()

@@ -359,6 +359,23 @@ class Machine(Folder):
         self.settled("green", "i2")
         self.assertEqual([x[:2] for x in self.docker.hooks[1:]], [["migrate", "i3"]])
         self.assertNotIn("i3", [v["image"] for v in self.docker.containers.values() if v["service"] != "migrate"])
+        self.docker.bad = []
+        self.boot()
+        self.assertEqual(self.job(), "i2", "the next start runs the one that ended well last")
+        # What failed later stays out, but the database is by now what its migration made of it.
+        self.plan["deploy"]["services"]["api"]["after"] = ["fail"]
+        self.ctl("deploy", "api", ":3", code=1)
+        self.settled("green", "i2")
+        self.boot()
+        self.assertEqual(self.job(), "i3")
+        # A power cut may take its image's name.
+        self.docker.images = {name: image for name, image in self.docker.images.items() if not name.startswith("x-release/api:4")}
+        self.boot()
+        self.assertEqual(self.job(), "i2")
+
+    def job(self):
+        """What the migration was last run from."""
+        return next(v["image"] for v in self.docker.containers.values() if v["service"] == "migrate")
 
     def test_jobs_come_first_where_nothing_takes_turns(self):
         self.plan["deploy"]["services"]["api"]["blue_green"] = False

@@ -136,10 +136,35 @@ class Offsite(test_backup.Machine):
         self.assertEqual(self.o.bring_here(row["id"]), when)
         self.b.verify(when)
         self.assertEqual(os.listdir(self.folder / "opt/backups/x"), [when])
-        self.assertEqual((self.b.whole(), len(self.b.complete())), ([], 1), "it is there by its name, and never the newest")
+        self.assertEqual([x for x, _ in self.b.whole()], [when], "it is this machine's own")
         self.assertEqual(self.o.bring_here(row["id"]), when, "what is here already stays")
+        self.assertEqual([c.split()[0] for c in self.restic()].count("restore"), 1)
+        (self.folder / "opt/backups/x" / when / "files.tar").write_bytes(b"damaged")
+        self.o.bring_here(row["id"])
+        self.b.verify(when)
         with self.assertRaisesRegex(self.b.Stop, "^there is no other off-site"):
             self.o.bring_here("other")
+
+    def test_what_another_machine_made_is_there_by_its_name_and_never_the_newest(self):
+        when = self.taken()
+        (row,) = self.o.elsewhere()
+        shutil.rmtree(self.folder / "opt/backups/x" / when)
+        self.write("var/lib/julia-bootstrap/backup/epoch", "2 other\n")
+        self.assertEqual(self.o.bring_here(row["id"]), when)
+        self.assertEqual((self.b.whole(), len(self.b.complete())), ([], 1))
+
+    def test_an_older_one_takes_no_newer_one_s_place(self):
+        older = self.taken()
+        newer = self.make(1e9 + 60)
+        self.o.offsite()
+        calls = self.restic()
+        shutil.rmtree(self.folder / "opt/backups/x" / newer)
+        self.o.offsite()
+        self.assertEqual(self.restic(), calls)
+        shutil.rmtree(self.folder / "opt/backups/x" / older)
+        last = self.make(1e9 + 120)
+        self.o.offsite()
+        self.assertIn(f"serial-3 {self.b.ROOT}/{last}", " ".join(self.restic()[len(calls):]))
 
     def test_a_place_that_is_down_is_told_and_the_local_one_is_good(self):
         self.write("down", "")
@@ -203,7 +228,7 @@ class Offsite(test_backup.Machine):
         self.assertIn("created", self.calls())
         self.assertNotIn("up", self.calls(), "the stack is started by its own stage")
         self.assertTrue((self.folder / "var/lib/julia-bootstrap/started").exists(), "nothing is set aside after this")
-        self.assertEqual(self.state("offsite"), when)
+        self.assertEqual(self.state("offsite"), when + " 1")
         self.write("volume/a/b", "new")
         self.assertEqual(self.revive(), (0, 0), "never twice")
         self.assertEqual((self.folder / "volume/a/b").read_text(), "new")
