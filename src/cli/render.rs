@@ -157,5 +157,10 @@ impl Render {
 }
 
 /// What a profile can leave out, in the order of what it costs to do without.
-const SMALLER: [&[&str]; 4] =
-    [&["monitoring=lite"], &["monitoring=none"], &["monitoring=none", "backup=null"], &["monitoring=none", "backup=null", "language=en", "runbook=null"]];
+const SMALLER: [&[&str]; 5] = [
+    &["monitoring=lite"],
+    &["monitoring=none"],
+    &["monitoring=none", "language=en", "runbook=null"],
+    &["monitoring=none", "backup=null"],
+    &["monitoring=none", "backup=null", "language=en", "runbook=null"],
+];

@@ -46,9 +46,11 @@ fn what_a_provider_does_not_take_is_refused_with_what_would_fit() {
     let out = folder.path().join("user-data");
     let told = predicate::str::contains("error: Hetzner Cloud takes 32768 bytes, and the user-data has ")
         .and(predicate::str::is_match("\n  stages +[0-9]+ bytes\n").expect("a pattern"))
-        .and(predicate::str::is_match("with `--set monitoring=none`: [0-9]+ bytes, which fits\n").expect("a pattern"))
+        .and(predicate::str::is_match("with `--set monitoring=none --set language=en --set runbook=null`: [0-9]+ bytes, which fits\n").expect("a pattern"))
         .and(predicate::str::contains("with `--bundle-url URL`"));
-    tool().args(["-q", "render", "julia", "--provider", "hetzner", "-o"]).arg(&out).assert().code(2).stdout("").stderr(told);
+    // With the key that nobody goes without.
+    let key = format!("admin.ssh_keys=[{KEY}]");
+    tool().args(["-q", "render", "julia", "--provider", "hetzner", "--set", &key, "-o"]).arg(&out).assert().code(2).stdout("").stderr(told);
     assert!(!out.exists());
     tool().args(["render", "minimal", "--provider", "nowhere"]).assert().code(2).stdout("").stderr(predicate::str::contains("hetzner"));
     let listed = tool().args(["providers", "--json"]).output().expect("running the binary").stdout;
