@@ -13,7 +13,7 @@ mod seal;
 mod server;
 mod sign;
 
-use crate::budget;
+use crate::{budget, deliver};
 use crate::encode::{self, Encoded, Format};
 use crate::load::{self, Input, PathOrName};
 use crate::plan::Plan;
@@ -198,7 +198,14 @@ pub fn terminal_width() -> usize {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => {
+            // Help that could not be written is no help.
+            let written = said.print().is_ok_and(|()| said.use_stderr() || deliver::stdout(b"").is_ok());
+            return if written { ExitCode::from(u8::try_from(said.exit_code()).unwrap_or(BAD_INPUT)) } else { ExitCode::FAILURE };
+        }
+    };
     let verbosity = match (cli.quiet, cli.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,

@@ -31,7 +31,9 @@ pub fn file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         _ => Path::new("."),
     };
     std::fs::create_dir_all(folder).with_context(doing)?;
-    let mut new = tempfile::NamedTempFile::new_in(folder).with_context(doing)?;
+    // Should it be left behind, its name says of what.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut new = tempfile::Builder::new().prefix(&format!(".{name}.")).tempfile_in(folder).with_context(doing)?;
     new.write_all(bytes).with_context(doing)?;
     new.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).with_context(doing)?;
     new.as_file().sync_all().with_context(doing)?;

@@ -80,6 +80,13 @@ pub fn load(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &mut Re
 
 fn load_unsorted(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Option<Profile> {
     let mut root = read_profile(&input.profile, report)?;
+    if input.overlays.is_empty() && input.sets.is_empty() && is_compose(&root) {
+        let span = root.as_map().and_then(|entries| entries.first()).map_or(root.span, |(key, _)| key.span);
+        report
+            .error(span, "compose-file", "this is a Compose file, and what is read here is a profile, which may name one")
+            .help("write a file beside it: `version: 1`, `name: …`, `admin: {ssh_keys: [\"…\"]}` and `compose: FILE`, a line each");
+        return None;
+    }
     for path in &input.overlays {
         let overlay = read_file(path, None, report).and_then(|source| yaml::parse(report, source));
         if let Some(overlay) = overlay.filter(|overlay| is_mapping(overlay, "an overlay", report)) {
@@ -134,11 +141,23 @@ fn read_profile(profile: &PathOrName, report: &mut Report) -> Option<Node> {
     is_mapping(&root, "a profile", report).then_some(root)
 }
 
+/// Whether all of it is Compose's, whose `version`, where it is written, is another.
+fn is_compose(root: &Node) -> bool {
+    let theirs = ["version", "name", "services", "networks", "volumes", "configs", "secrets", "include"];
+    let entries = root.as_map().unwrap_or_default();
+    root.get("services").is_some()
+        && root.get("version").and_then(Node::as_str) != Some("1")
+        && entries.iter().filter_map(|(key, _)| key.as_str()).all(|key| theirs.contains(&key) || key.starts_with("x-"))
+}
+
 fn is_mapping(node: &Node, what: &str, report: &mut Report) -> bool {
     let mapping = node.as_map().is_some();
     if !mapping {
         let message = format!("{what} is a mapping, and this is {}", node.describe());
-        report.error(node.span, "wrong-type", message).help("begin with `version: 1` and `name: …`, one field a line");
+        report.error(node.span, "wrong-type", message).help(match what {
+            "an overlay" => "write what is to be other than in the profile, as `host: {hostname: web1}`",
+            _ => "begin with `version: 1` and `name: …`, one field a line",
+        });
     }
     mapping
 }
@@ -160,6 +179,10 @@ pub(crate) fn read_file(path: &Path, named: Option<Span>, report: &mut Report) -
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             report.sources.set_folder(source, folder.unwrap_or(Path::new(".")));
             Some(source)
+        }
+        Err(_) if path.is_dir() => {
+            report.error(named, "unreadable", format!("{name} is a folder")).help("name a file in it");
+            None
         }
         Err(error) => {
             report

@@ -99,6 +99,15 @@ impl Sources {
         self.get(id).map_or("", |source| &source.text)
     }
 
+    /// Where in a text of several lines a part of it stands; all of a text of one line.
+    pub fn within(&self, span: Span, part: &str) -> Span {
+        let text = self.text(span.source).get(span.start..span.end).unwrap_or_default();
+        match text.find(part) {
+            Some(at) if text.contains('\n') => Span { start: span.start + at, end: span.start + at + part.len(), ..span },
+            _ => span,
+        }
+    }
+
     /// File, line and column (both from 1, the column in characters) of a span's first byte.
     pub fn position(&self, span: Span) -> Option<(&str, usize, usize)> {
         let source = self.get(span.source)?;
@@ -242,7 +251,7 @@ impl Report {
     }
 
     /// Brings the findings into reading order: by source, then by position; those without a place come last. What is
-    /// said twice of one place, as through an anchor, is said once.
+    /// said twice of one place, as through an anchor, is said once, and so is that something else is expected there.
     pub fn sort(&mut self) {
         self.findings.sort_by_key(|finding| match finding.span {
             Some(span) => (span.source.0, span.start),
@@ -251,7 +260,8 @@ impl Report {
         let mut seen = std::collections::HashSet::new();
         self.findings.retain(|finding| {
             let place = finding.span.map(|span| (span.source, span.start));
-            seen.insert((finding.code, finding.message.clone(), place))
+            let message = if finding.code == "wrong-type" { "" } else { &finding.message };
+            seen.insert((finding.code, message.to_owned(), place))
         });
     }
 

@@ -1,6 +1,7 @@
 //! The keys that Compose knows: what it does not know it refuses on the machine, where nobody sees it.
 
 mod table;
+mod values;
 
 use super::services::is_relative;
 use crate::profile::model::DockerSource;
@@ -84,6 +85,7 @@ fn known(place: &str, node: &Node, newest: bool, report: &mut Report) {
         let later = find(place.later, name);
         if let Some(shapes) = find(place.keys, name).or(later.filter(|_| newest)) {
             if fits(name, value, shapes, report) {
+                values::check(place.name, name, value, shapes, newest, report);
                 below(place.name, name, value, newest, report);
             }
         } else if later.is_some() {

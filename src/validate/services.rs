@@ -49,8 +49,9 @@ pub(super) fn placeholders(node: &Node, report: &mut Report) {
         Kind::Scalar { text, .. } => {
             let host = |c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '-');
             if let Some(name) = text.split(host).find(|word| word.contains('.') && super::is_example(word)) {
+                let at = report.sources.within(node.span, name);
                 report
-                    .warning(node.span, "placeholder", format!("`{}` is an example domain", shown(name)))
+                    .warning(at, "placeholder", format!("`{}` is an example domain", shown(name)))
                     .help("write your own; `${DOMAIN}` stands for the profile's domain");
             }
         }
@@ -183,7 +184,7 @@ fn mounts(service: &Extended, document: &Node, builtin: Option<SourceId>, report
         } else if bind && source.ends_with("docker.sock") {
             // Our own proxy, which lets nobody do more than look.
         } else if bind && is_relative(source) {
-            relative(span, report);
+            relative(source, span, report);
         } else if !bind && document.get("volumes").and_then(|volumes| volumes.entry(source)).is_none() {
             undeclared("volume", "volumes", source, span, document, report);
         }
@@ -195,10 +196,18 @@ fn mounts(service: &Extended, document: &Node, builtin: Option<SourceId>, report
             .error(span, "relative-path", "nothing puts this file on the machine, and Compose starts nothing without it")
             .help("write the values under `environment`, and those that are secret under `secrets`");
     }
+    for span in service.node.get("label_file").map(file_references).unwrap_or_default() {
+        report
+            .error(span, "relative-path", "nothing puts this file on the machine, and Compose starts nothing without it")
+            .help("write them under `labels`");
+    }
     for file in env_files.iter().map(|file| file.get("path").unwrap_or(file)) {
         if matches!(file.as_str(), Some(".env" | "./.env")) {
-            let message = format!("on the machine `.env` holds every secret of the profile, and `{}` gets all of them", service.name);
-            report.warning(file.span, "env-file", message).help("name what it needs: `environment: {NAME: ${NAME}}`");
+            let message = format!(
+                "your own `.env` stays here: on the machine `.env` holds every secret of the profile, and `{}` gets all of them",
+                service.name
+            );
+            report.warning(file.span, "env-file", message).help("name what it needs: `environment: {NAME: ${NAME}}`, and under `secrets` what is secret");
         }
     }
     if let Some((key, _)) = service.node.entry("secrets")
@@ -237,10 +246,11 @@ fn file_references(node: &Node) -> Vec<Span> {
     }
 }
 
-fn relative(span: Span, report: &mut Report) {
+fn relative(source: &str, span: Span, report: &mut Report) {
+    let message = format!("nothing puts `{}` on the machine: Docker makes an empty folder there, of which no backup is made", shown(source));
     report
-        .warning(span, "relative-path", "nothing puts this file on the machine: the profile alone goes there")
-        .help("use a named volume, `configs` with `content`, a secret with `as: credential`, or put it into the image");
+        .warning(span, "relative-path", message)
+        .help("for data use a named volume; for files `configs` with `content`, a secret with `as: credential`, or the image");
 }
 
 fn references(service: &Extended, document: &Node, names: &[&str], report: &mut Report) {
@@ -264,6 +274,19 @@ fn references(service: &Extended, document: &Node, names: &[&str], report: &mut 
                 Some(near) => finding.help(format!("did you mean `{near}`?")),
                 None => finding.help(format!("write one of {}", known.join(", "))),
             };
+        }
+    }
+    let container = |name: &&str| !name.starts_with("container:");
+    let linked = ["links", "volumes_from"].iter().flat_map(|key| texts(service.node.get(key)));
+    let shared = ["network_mode", "ipc", "pid"].iter().filter_map(|key| {
+        let node = service.node.get(key)?;
+        Some((node.as_str()?.strip_prefix("service:")?, node.span))
+    });
+    for (other, span) in linked.filter(|(name, _)| container(name)).map(|(name, span)| (name.split(':').next().unwrap_or(name), span)).chain(shared) {
+        if !names.contains(&other) {
+            report
+                .error(span, "no-service", format!("there is no service `{}`", shown(other)))
+                .help(format!("the services are {}", names.join(", ")));
         }
     }
     for (network, span) in texts(service.node.get("networks")) {

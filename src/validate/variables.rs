@@ -19,7 +19,28 @@ pub(super) fn check(resolved: &Resolved, root: &Node, document: &Node, report: &
             walk(value, &known, &later, report);
         }
     }
+    let unset = |node: &Node| node.as_str().is_some_and(|name| !name.contains('$') && !known.contains(&name));
+    for kind in ["secrets", "configs"] {
+        for (_, entry) in document.get(kind).and_then(Node::as_map).unwrap_or_default() {
+            if let Some(name) = entry.get("environment").filter(|name| unset(name)) {
+                let text = shown(name.as_str().unwrap_or_default());
+                report
+                    .error(name.span, "unset-variable", format!("`{text}` is no secret, and Compose starts nothing without it"))
+                    .help(format!("add `{text}` to `secrets`"));
+            }
+        }
+    }
     for service in &resolved.services {
+        if let Some(node) = service.node.get("image")
+            && let Some(text) = node.as_str()
+            && let [(name, Operator::Plain)] = variables(text)[..]
+            && !known.contains(&name)
+            && [format!("${name}"), format!("${{{name}}}")].iter().any(|whole| whole == text)
+        {
+            report
+                .error(node.span, "no-image", format!("`{text}` is empty, and Compose starts nothing without an image's name"))
+                .help(format!("write the image, or add `{name}` to `secrets`"));
+        }
         let environment = service.node.get("environment");
         let items = environment.and_then(Node::as_seq).unwrap_or_default().iter();
         let items = items.filter(|item| !item.as_str().is_some_and(|text| text.contains('=')));
@@ -53,9 +74,10 @@ fn walk(node: &Node, known: &[&str], later: &[&str], report: &mut Report) {
         }
         Kind::Scalar { text, .. } => {
             for (name, operator) in variables(text) {
+                let at = [format!("${{{name}"), format!("${name}")].iter().fold(node.span, |at, part| report.sources.within(at, part));
                 if operator == Operator::Required && later.contains(&name) {
                     report
-                        .error(node.span, "later", format!("`{}` comes later, and until then Compose would start nothing at all", shown(name)))
+                        .error(at, "later", format!("`{}` comes later, and until then Compose would start nothing at all", shown(name)))
                         .help(format!("write `${{{}}}`: what needs it waits anyway", shown(name)));
                     continue;
                 }
@@ -64,18 +86,18 @@ fn walk(node: &Node, known: &[&str], later: &[&str], report: &mut Report) {
                 }
                 if operator == Operator::Broken {
                     report
-                        .error(node.span, "interpolation", "Compose cannot read the `${` in this text")
+                        .error(at, "interpolation", "Compose cannot read the `${` in this text")
                         .help("write it as `${NAME}`, or `$$` for a dollar sign");
                     continue;
                 }
                 if operator == Operator::Required {
                     report
-                        .error(node.span, "unset-variable", format!("`${{{}}}` must be set, and is no secret", shown(name)))
+                        .error(at, "unset-variable", format!("`${{{}}}` must be set, and is no secret", shown(name)))
                         .help(format!("add `{}` to `secrets`: Compose starts nothing without it", shown(name)));
                     continue;
                 }
                 let message = format!("`${{{}}}` is neither a secret nor has a default, so it is empty", shown(name));
-                let finding = report.warning(node.span, "unset-variable", message);
+                let finding = report.warning(at, "unset-variable", message);
                 match nearest(name, known.iter().copied()) {
                     Some(near) => finding.help(format!("did you mean `${{{near}}}`?")),
                     None => finding.help(format!(

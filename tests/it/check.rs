@@ -163,10 +163,22 @@ rejects! {
     broken_variable: service("environment: {A: \"${é}\"}") =>
         "11:22 error[interpolation] Compose cannot read the `${` in this text | write it as `${NAME}`, or `$$` for a dollar sign";
     a_dollar_sign_is_one: service("labels: {rule: \"PathRegexp(`^/v[0-9]+$`)\", price: US$ 5}") => "";
+    an_image_that_is_empty: Test::raw("version: 1\nname: t\ndistribution: debian-13\nservices:\n  a: {image: \"${IMG}\", restart: always, healthcheck: {test: x}}\n").set(&format!("admin.ssh_keys=[{KEY}]")).findings() =>
+        "5:14 warning[unset-variable] `${IMG}` is neither a secret nor has a default, so it is empty | add `IMG` to `secrets`, write a default as `${IMG:-value}`, or `$$IMG` for the text itself\n\
+         5:14 error[no-image] `${IMG}` is empty, and Compose starts nothing without an image's name | write the image, or add `IMG` to `secrets`";
+    a_variable_in_a_text_of_several_lines: service("environment:\n  A: |\n    one\n    two ${NOPE} https://shop.example.com/") =>
+        "14:13 warning[unset-variable] `${NOPE}` is neither a secret nor has a default, so it is empty | add `NOPE` to `secrets`, write a default as `${NOPE:-value}`, or `$$NOPE` for the text itself\n\
+         14:29 warning[placeholder] `shop.example.com` is an example domain | write your own; `${DOMAIN}` stands for the profile's domain";
+    a_compose_file: Test::raw("services:\n  a: {image: \"x:1\"}\nvolumes: {data: {}}\nx-more: 1\n").findings() =>
+        "1:1 error[compose-file] this is a Compose file, and what is read here is a profile, which may name one | write a file beside it: `version: 1`, `name: …`, `admin: {ssh_keys: [\"…\"]}` and `compose: FILE`, a line each";
+    services_as_a_list: said("services: [a, b]") =>
+        "5:11 error[wrong-type] a mapping is expected here, and this is a list | write it as in `services: {api: {image: \"nginx:1.27\"}}`";
+    an_empty_overlay: Test::new("").overlay("").findings() =>
+        "1:1 error[wrong-type] an overlay is a mapping, and this is nothing | write what is to be other than in the profile, as `host: {hostname: web1}`";
     near_variable: Test::service("environment: {A: \"${TOKN}\", B: $TOKEN}").set("secrets.TOKEN=generate").findings() =>
         "11:22 warning[unset-variable] `${TOKN}` is neither a secret nor has a default, so it is empty | did you mean `${TOKEN}`?";
     relative_mount: service("volumes: [\"./conf:/etc/conf\"]") =>
-        "11:15 warning[relative-path] nothing puts this file on the machine: the profile alone goes there | use a named volume, `configs` with `content`, a secret with `as: credential`, or put it into the image";
+        "11:15 warning[relative-path] nothing puts `./conf` on the machine: Docker makes an empty folder there, of which no backup is made | for data use a named volume; for files `configs` with `content`, a secret with `as: credential`, or the image";
     docker_socket: service("volumes: [\"/var/run/docker.sock:/var/run/docker.sock\"]") =>
         "11:15 warning[docker-socket] with Docker's socket `a` is root on the machine | put a read-only socket proxy between them";
     undeclared_volume: service("volumes: [\"data:/data\"]") =>
@@ -270,7 +282,7 @@ rejects! {
     a_port_that_a_variable_chooses_beside_a_route: Test::service("ports: [\"127.0.0.1:${P:-2368}:2368\", \"127.0.0.1:9000:${Q:-9000}\"]\nx-bootstrap: {routes: [{path: /, port: 2368}]}").set("domain=a.de").findings() => "";
     the_webs_own_ports: service("ports: [\"80:8080\"]") =>
         "11:13 error[port-conflict] port 80 belongs to the machine itself | lead a route to the service instead: `x-bootstrap: {routes: [{path: /, port: 8080}]}`";
-    the_machines_own_env_file: service("env_file: [{path: .env}]") => "11:23 warning[env-file] on the machine `.env` holds every secret of the profile, and `a` gets all of them | name what it needs: `environment: {NAME: ${NAME}}`";
+    the_machines_own_env_file: service("env_file: [{path: .env}]") => "11:23 warning[env-file] your own `.env` stays here: on the machine `.env` holds every secret of the profile, and `a` gets all of them | name what it needs: `environment: {NAME: ${NAME}}`, and under `secrets` what is secret";
     nobodys_key: Test::new("").set("admin.ssh_keys=[\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPuBXTSvcXQmxo9ZT1pYwq1owWKY8R6qDCJ7W5WYaWEJ nobody@example\"]").findings() => "1:17 warning[placeholder] this SSH key is an example's: you cannot log in with it | write the line of your own `.pub` file";
     placeholder_in_the_runbook: said("runbook: ask ops@example.com") => "5:10 warning[placeholder] `example.com` is an example domain | write your own; `${DOMAIN}` stands for the profile's domain";
     a_range_of_public_ports: service("ports: [\"8000-8002:9000-9002\"]") => "11:13 error[published-port] `a` publishes port 8000-8002 to everybody, past the firewall | write `127.0.0.1:8000-8002:9000-9002`; or, if it must be public, list `8000/tcp` and each of the others under `x-bootstrap.public_ports`";

@@ -5,6 +5,7 @@ mod budget;
 mod check;
 mod cloud;
 mod cloud_signed;
+mod compose_values;
 mod deploy;
 mod dotenv;
 mod lock;

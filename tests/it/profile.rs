@@ -194,7 +194,7 @@ fn a_source_becomes_a_build() {
 fn a_compose_file_stands_beside_the_profile() {
     let file = "version: \"3.8\"\nname: t\nservices:\n  web: {image: \"x:1\", restart: always, healthcheck: {test: x}, secrets: [s]}\n\
                 secrets: {s: {environment: X}}\n";
-    let profile = Test::new("compose: c.yaml\n").file("c.yaml", file).clean();
+    let profile = Test::new("compose: c.yaml\nsecrets: {X: generate}\n").file("c.yaml", file).clean();
     let text = compose(&profile);
     assert!(text.starts_with("name: \"t\"\nversion: \"3.8\"\nservices:\n  web:\n"), "{text}");
     assert!(text.contains("secrets:\n  s:\n"));

@@ -1,0 +1,206 @@
+//! What stands behind a key: forms that Compose reads, or Docker when it makes the container, and that are refused on the machine else.
+
+use super::kind;
+use crate::profile::reader::{nearest, shown};
+use crate::report::Report;
+use crate::yaml::{Kind, Node};
+
+/// The form of a text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As Go writes lengths of time: `90s`, `1m30s`, `1.5h`.
+    Duration,
+    /// `512m`, `1.5 GiB`.
+    Size,
+    /// A whole number within bounds.
+    Whole(i64, i64),
+    /// A number.
+    Decimal,
+    /// One of YAML's words for true and false.
+    Truth,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// When Docker starts a container again.
+    Restart,
+}
+
+/// What a whole number is held in.
+const ANY: Form = Form::Whole(i64::MIN, i64::MAX);
+const DURATIONS: &str = "interval timeout start_period start_interval stop_grace_period delay window";
+const SIZES: &str = "mem_limit mem_reservation memswap_limit shm_size memory size";
+const DECIMALS: &str = "cpus cpu_percent";
+const PULLING: [&str; 5] = ["always", "never", "missing", "if_not_present", "build"];
+const RESTARTING: [&str; 4] = ["unless-stopped", "always", "on-failure", "no"];
+/// Keys below which each value is a text, a number, true or false, or nothing.
+const VARIABLES: &str = "environment labels annotations sysctls args";
+
+fn named(names: &str, name: &str) -> bool {
+    names.split(' ').any(|one| one == name)
+}
+
+/// The form of a key's value, where it is one; `shapes` are the letters of the table.
+fn form(place: &str, name: &str, shapes: &str, newest: bool) -> Option<Form> {
+    match name {
+        _ if named(DURATIONS, name) => Some(Form::Duration),
+        _ if named(SIZES, name) => Some(Form::Size),
+        _ if named(DECIMALS, name) => Some(Form::Decimal),
+        "pull_policy" if !newest => Some(Form::Word(&PULLING)),
+        "restart" if place == "service" => Some(Form::Restart),
+        "oom_score_adj" => Some(Form::Whole(-1000, 1000)),
+        // A range.
+        "published" => None,
+        _ if shapes.contains('n') && shapes.contains('s') => Some(ANY),
+        _ if shapes.contains('b') && shapes.contains('s') => Some(Form::Truth),
+        _ => None,
+    }
+}
+
+/// Finds what Compose cannot make anything of in the value of a key.
+pub(super) fn check(place: &str, name: &str, value: &Node, shapes: &str, newest: bool, report: &mut Report) {
+    match (&value.kind, form(place, name, shapes, newest)) {
+        (Kind::Scalar { tag: None, .. }, Some(form)) if !value.is_null() => scalar(name, value, form, report),
+        _ => {}
+    }
+    match (place, name) {
+        ("healthcheck", "test") => command(value, report),
+        ("service" | "build", "extra_hosts") => hosts(value, report),
+        ("service", "image") if value.as_str() == Some("") => {
+            report.error(value.span, "no-image", "the name of the image is empty").help("write the image's name and version");
+        }
+        ("service", "depends_on") => {
+            for (other, how) in value.as_map().unwrap_or_default().iter().filter(|(_, how)| how.as_map().is_none()) {
+                let message = format!("`depends_on` wants to know how far `{}` must be", shown(other.as_str().unwrap_or_default()));
+                report.error(how.span, "wrong-type", message).help("write `{condition: service_healthy}` behind it, or the names alone as a list");
+            }
+        }
+        ("service", "ulimits") => {
+            for (limit, row) in value.as_map().unwrap_or_default() {
+                match &row.kind {
+                    Kind::Scalar { tag: None, .. } => scalar(limit.as_str().unwrap_or_default(), row, ANY, report),
+                    Kind::Map(_) if row.get("soft").is_none() || row.get("hard").is_none() => {
+                        report.error(row.span, "missing-field", "a limit has a `soft` and a `hard` half").help("write both, or one number for both");
+                    }
+                    _ => {}
+                }
+            }
+        }
+        _ if named(VARIABLES, name) => {
+            for (key, row) in value.as_map().unwrap_or_default().iter().filter(|(_, row)| matches!(kind(row), 't' | 'm')) {
+                let message = format!("`{}` is one value to Compose, and this is {}", shown(key.as_str().unwrap_or_default()), row.describe());
+                report.error(row.span, "wrong-type", message).help("write it as one text; a program that reads lists takes them as JSON, in single quotes");
+            }
+        }
+        _ => {}
+    }
+}
+
+fn scalar(name: &str, value: &Node, form: Form, report: &mut Report) {
+    let text = value.as_str().unwrap_or_default();
+    // A number that is no text is of the right kind by then; a variable becomes what it stands for.
+    if text.contains('$') || matches!(form, Form::Size) && kind(value) == 'n' || form.takes(text) {
+        return;
+    }
+    let what = match form {
+        Form::Duration => "a length of time".to_owned(),
+        Form::Size => "a size".to_owned(),
+        Form::Whole(i64::MIN, _) => "a whole number".to_owned(),
+        Form::Whole(least, most) => format!("a whole number from {least} to {most}"),
+        Form::Decimal => "a number".to_owned(),
+        Form::Truth => "true or false".to_owned(),
+        Form::Word(words) => format!("one of {}", words.join(", ")),
+        Form::Restart => format!("one of {}", RESTARTING.join(", ")),
+    };
+    let by = if matches!(form, Form::Restart) { "Docker" } else { "Compose" };
+    let finding = report.error(value.span, "wrong-value", format!("`{name}` is {what} to {by}, and this is `{}`", shown(text)));
+    let near = |words: &[&'static str]| nearest(text, words.iter().copied()).or(words.first().copied()).unwrap_or_default();
+    match form {
+        Form::Duration => finding.help("write a number and its unit, `ms`, `s`, `m` or `h`, without a space: `30s`, `1m30s`"),
+        Form::Size => finding.help("write a number and its unit, `k`, `m` or `g`: `512m`, `1.5g`"),
+        Form::Whole(..) | Form::Decimal => finding.help(format!("write the number alone, as `{name}: 2`")),
+        Form::Truth => finding.help(format!("write `{name}: true` or `{name}: false`")),
+        Form::Word(words) => finding.help(format!("write `{name}: {}`", near(words))),
+        Form::Restart => finding.help(format!("write `{name}: {}`", near(&RESTARTING))),
+    };
+}
+
+impl Form {
+    fn takes(self, text: &str) -> bool {
+        match self {
+            Self::Duration => is_duration(text),
+            Self::Size => is_size(text),
+            Self::Whole(least, most) => text.parse::<i64>().is_ok_and(|number| (least..=most).contains(&number)),
+            Self::Decimal => text.replace('_', "").parse::<f64>().is_ok_and(f64::is_finite),
+            Self::Truth => matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "y" | "on" | "false" | "no" | "n" | "off"),
+            Self::Word(words) => words.contains(&text),
+            Self::Restart => RESTARTING.contains(&text) || text.strip_prefix("on-failure:").is_some_and(|times| times.parse::<u32>().is_ok()),
+        }
+    }
+}
+
+fn is_duration(text: &str) -> bool {
+    let mut rest = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if rest == "0" {
+        return true;
+    }
+    if rest.is_empty() {
+        return false;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let (number, tail) = rest.split_at(digits);
+        let Some(unit) = ["ns", "us", "µs", "μs", "ms", "s", "m", "h"].iter().find(|unit| tail.starts_with(**unit)) else { return false };
+        if number.parse::<f64>().is_err() {
+            return false;
+        }
+        rest = &tail[unit.len()..];
+    }
+    true
+}
+
+fn is_size(text: &str) -> bool {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
+    let unit = unit.strip_prefix(['k', 'm', 'g', 't', 'p']).unwrap_or(&unit);
+    number.starts_with(|c: char| c.is_ascii_digit()) && number.parse::<f64>().is_ok() && matches!(unit, "" | "b" | "i" | "ib")
+}
+
+fn command(value: &Node, report: &mut Report) {
+    let Some(first) = value.as_seq().and_then(<[Node]>::first) else { return };
+    let word = first.as_str().unwrap_or_default();
+    if !matches!(word, "CMD" | "CMD-SHELL" | "NONE") && !word.contains('$') {
+        report
+            .error(first.span, "wrong-value", "a `test` that is a list says first how it is run, and this begins with the command")
+            .help("put `CMD` before it, or `CMD-SHELL` and the whole command as one text; a text instead of a list is run by a shell");
+    }
+}
+
+fn hosts(value: &Node, report: &mut Report) {
+    for item in value.as_seq().unwrap_or_default() {
+        let text = item.as_str().unwrap_or_default();
+        if !text.contains([':', '=', '$']) {
+            report
+                .error(item.span, "wrong-value", format!("`{}` names a host and not its address", shown(text)))
+                .help("write it as `NAME:ADDRESS`; `NAME:host-gateway` is the machine itself");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_those_of_compose() {
+        let of = |form: Form, good: &[&str], bad: &[&str]| {
+            good.iter().for_each(|text| assert!(form.takes(text), "{text}"));
+            bad.iter().for_each(|text| assert!(!form.takes(text), "{text}"));
+        };
+        of(Form::Duration, &["1.5h", "-5s", "0", "1m30s", "5µs", "+5s", ".5s", "5.s"], &["1d", "5", "1M", "1m 30s", "", "1m30", "1 min", "s", ".s", "-"]);
+        of(Form::Size, &["5", "5 m", "5.5m", "5mib", "5 MiB", "5mi", "5i", "5B"], &["-1", "5kb ", ".5g", "1_0", "5.5.5m", "1e3", "5bb", "b", "", "5  m", "+5m"]);
+        of(ANY, &["+5", "05", "-1"], &["0x5", "1e3", "5.0", "1_0", " 5", "two", ""]);
+        of(Form::Decimal, &["1e3", "5.0", "1_0", ".5", "-1"], &["0x5", "inf", "nan", "half"]);
+        of(Form::Truth, &["y", "Yes", "ON", "no"], &["1", "t", "maybe", "yes "]);
+        of(Form::Restart, &["on-failure:3", "no"], &["on-failure:x", "sometimes", ""]);
+    }
+}

@@ -1,0 +1,105 @@
+//! What `check` makes of a service's values, beside what the real Compose makes of them.
+
+use crate::support::{Test, compose_client};
+
+/// Lines of a service, each as it stands in a Compose file; `!` before one that both refuse.
+const LINES: &str = r#"
+!user: 1000
+container_name: "5"
+!environment:
+!environment: [A: b]
+!environment: {A: [1]}
+environment: {A: 1, B: true, C: , D: "x"}
+!labels: {A: {b: c}}
+!sysctls: {A: [1]}
+!command: [a, 5]
+command: ""
+!depends_on: {z: }
+!depends_on: [nobody]
+depends_on: {z: {condition: service_started}}
+healthcheck: {test: ["CMD", x]}
+healthcheck: {test: [NONE]}
+!healthcheck: {test: [curl, x]}
+!healthcheck: {test: x, interval: 30}
+!healthcheck: {test: x, interval: "30"}
+!healthcheck: {test: x, timeout: 5x}
+healthcheck: {test: x, timeout: 1m30s, interval: 1.5h, start_period: 500ms, retries: "3"}
+!healthcheck: {test: x, retries: three}
+mem_limit: 512mb
+mem_limit: 1.5 GiB
+mem_limit: 536870912
+!mem_limit: lots
+!mem_limit: 5.5.5m
+!mem_limit: "-1"
+!shm_size: 64 X
+cpus: "0.5"
+!cpus: half
+!deploy: {resources: {limits: {memory: 64X}}}
+!deploy: {resources: {limits: {cpus: half}}}
+!deploy: {resources: {limits: {pids: x}}}
+!deploy: {restart_policy: {delay: soon}}
+deploy: {restart_policy: {delay: 5s, max_attempts: 3}}
+!scale: two
+!scale: "1.0"
+read_only: "yes"
+!read_only: maybe
+!read_only: "1"
+!init: 2
+!privileged: " true"
+!extra_hosts: [host]
+extra_hosts: ["host:host-gateway", "other=10.0.0.1"]
+ulimits: {nofile: {soft: 5, hard: "6"}, nproc: -1}
+!ulimits: {nofile: many}
+!ulimits: {nofile: {soft: 5}}
+!ulimits: {nofile: {soft: x, hard: 5}}
+stop_grace_period: 1m30s
+!stop_grace_period: 1 min
+!stop_grace_period: 1d
+!stop_grace_period: 30
+pull_policy: if_not_present
+!pull_policy: sometimes
+oom_score_adj: -1000
+!oom_score_adj: 5000
+!links: [nobody]
+links: ["z:other"]
+!volumes_from: [nobody]
+volumes_from: ["z:ro"]
+!network_mode: service:nobody
+!ipc: service:nobody
+tmpfs: ["/x"]
+!expose: 3000
+!extends: nobody
+pids_limit: "-1"
+!tty: 1
+"#;
+
+#[test]
+fn what_compose_refuses_is_refused_and_no_more() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("compose.yaml");
+    let mut client = compose_client();
+    if let Some(client) = &mut client {
+        client.arg("-f").arg(&file).args(["-p", "x", "config", "-q"]);
+    }
+    let mut wrong = Vec::new();
+    for line in LINES.trim().lines() {
+        let (line, good) = line.strip_prefix('!').map_or((line, true), |line| (line, false));
+        // Not twice of one name.
+        let image = "image: x:1\nrestart: always";
+        let health = if line.starts_with("healthcheck") { "" } else { "\nhealthcheck: {test: x}" };
+        let service = format!("{image}{health}\n{line}").replace('\n', "\n    ");
+        let services = format!("services:\n  a:\n    {service}\n  z: {{image: \"x:1\", restart: always, healthcheck: {{test: x}}}}\n");
+        let found = Test::new(&services).load();
+        if found.profile.is_some() != good {
+            wrong.push(format!("check, of `{line}`:\n{}", found.report.render_human(false, 100)));
+        }
+        if let Some(client) = &mut client {
+            std::fs::write(&file, &services).expect("writing the file");
+            let output = client.output().expect("running Compose");
+            if output.status.success() != good {
+                wrong.push(format!("Compose, of `{line}`: {}", String::from_utf8_lossy(&output.stderr)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
