@@ -125,7 +125,18 @@ impl std::error::Error for BadInput {}
 
 /// A word of the command line that says something.
 fn word(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("it is empty: write one, or leave the option out".to_owned()) } else { Ok(text.to_owned()) }
+    match text {
+        _ if text.trim().is_empty() => Err("it is empty: write one, or leave the option out".to_owned()),
+        _ if text.contains(|letter: char| letter.is_whitespace() || letter.is_control()) => Err("it has a space in it: write it as the provider does".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// The name of a server, as each provider takes it: RFC 1123's, at most 63 characters.
+fn server_name(text: &str) -> Result<String, String> {
+    let label = |label: &str| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let good = text.len() <= 63 && text.split('.').all(label);
+    if good { Ok(text.to_owned()) } else { Err("a server's name has letters, digits and inner dashes, at most 63: `shop-1`".to_owned()) }
 }
 
 /// A plan as user-data: all of it, or a stub that fetches the rest. By `http://` it says who can read that on its way.

@@ -236,9 +236,10 @@ fn checks(text: &str) -> Result<String, String> {
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len()));
     let factor = match unit {
-        "" | "s" => 1,
+        "s" => 1,
         "m" => 60,
         "h" => 3600,
+        "" if !number.is_empty() => return Err(format!("`{text}` has no unit: write {text}s, or {text}m for minutes")),
         _ => return Err(format!("`{text}` is no duration: write 90s, 15m or 1h")),
     };
     let number: u64 = number.parse().map_err(|_| format!("`{text}` is no duration: write 90s, 15m or 1h"))?;
@@ -256,7 +257,7 @@ mod tests {
     fn durations_are_read() {
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("15m"), Ok(Duration::from_secs(900)));
-        assert_eq!(duration("7"), Ok(Duration::from_secs(7)));
+        assert_eq!(duration("7"), Err("`7` has no unit: write 7s, or 7m for minutes".to_owned()));
         for bad in ["", "0s", "1d", "m", "-1s"] {
             assert!(duration(bad).is_err(), "{bad}");
         }

@@ -85,7 +85,7 @@ pub struct Launch {
     #[arg(long, value_name = "IMAGE", value_parser = super::word)]
     image: Option<String>,
     /// Name of the server; without it, the profile's host name.
-    #[arg(long, value_name = "NAME", value_parser = super::word)]
+    #[arg(long, value_name = "NAME", value_parser = super::server_name)]
     name: Option<String>,
     /// Send a stub that fetches the rest from here; upload first what `bundle` writes.
     #[arg(long, value_name = "URL", value_parser = super::render::address)]
@@ -134,15 +134,15 @@ impl Launch {
         }
         let Some(image) = self.image.as_deref().or_else(|| api.image(profile.distribution)) else {
             let title = profile.distribution.facts().title;
-            let hint = provider.images.iter().find(|image| image.starts_with(title.trim_end_matches(" LTS"))).copied().unwrap_or("its console and its API say which there are");
-            return Ok(refused(&format!("no image of {title} at {} is known here: name one with --image ({hint})", provider.title)));
+            let hint = provider.images.iter().find(|image| image.starts_with(title.trim_end_matches(" LTS"))).copied().map_or("its console and its API say which there are".to_owned(), |image| format!("there is {image}"));
+            return Ok(refused(&format!("no image of {title} at {} is known here: name one by --image; {hint}", provider.title)));
         };
         let wanted = profile.host.size.memory_mib;
         let size = match (self.size.as_deref(), wanted) {
             (Some(size), _) => size,
             (None, ..=4096) => provider.sizes[0],
             (None, ..=8192) => provider.sizes[1],
-            _ => return Ok(refused(&format!("no plan of {} with {wanted} MiB of memory is known here: name one with --size", provider.title))),
+            _ => return Ok(refused(&format!("no plan of {} with {wanted} MiB of memory is known here: name one by --size", provider.title))),
         };
         let region = self.account.region(api, self.region.as_deref());
         let sent = String::from_utf8(provider.sent(&encoded.user_data)).context("user-data for an API is text")?;

@@ -114,7 +114,7 @@ fn contabo_asks_for_a_token_once() {
     said.stderr(predicate::str::contains("CNTB_OAUTH2_CLIENTID").and(predicate::str::contains("401")));
     contabo(&server, &["launch", "minimal", "--image", "debian-13"]).assert().code(2).stderr(predicate::str::contains("an image at Contabo is a UUID"));
     contabo(&server, &["launch", "minimal", "--image", ""]).assert().code(2).stderr(predicate::str::contains("it is empty"));
-    contabo(&server, &["launch", "minimal"]).assert().code(2).stderr(predicate::str::contains("name one with --image"));
+    contabo(&server, &["launch", "minimal"]).assert().code(2).stderr(predicate::str::contains("name one by --image; there is Debian 13 (its UUID"));
 }
 
 fn lightsail(server: &ServerGuard, words: &[&str]) -> Command {
