@@ -143,18 +143,18 @@ class Machine:
 
     def wanted(self, group=None, image=None):
         # Images and colours as they stand; of one group also the new ones beside them.
-        rows = {}
+        rows, pin = {}, lambda image: {"image": image, "pull_policy": "never"}
         for name, g in self.groups.items():
             number = self.state["current"].get(name)
-            pinned = {"image": tag(name, number), "pull_policy": "never"} if number else {}
-            new = {"image": image, "pull_policy": "never"} if name == group else None
+            pinned = pin(tag(name, number)) if number else {}
+            new = pin(image) if name == group else None
             for m in g["members"]:
                 if m in g["turns"]:
                     rows[self.live(m)] = {**pinned, "scale": 1}
                     rows[self.live(m, True)] = {**(new or pinned), "scale": int(bool(new))}
                 elif not new and docker("image", "inspect", last := tag(name, self.state["jobs"].get(m)), fine=True):
                     # The job that ended well last: what a newer one did to a database, an older one may not know.
-                    rows[m] = {"image": last, "pull_policy": "never"}
+                    rows[m] = pin(last)
                 elif new or pinned:
                     rows[m] = new or pinned
         for name in sorted({*self.state["bare"]} & {*self.services}):
@@ -462,7 +462,7 @@ def finished():
     # By the stack's stage, which comes at once: nothing is to run on half of a restore.
     cut = jb.VAR + "/backup/restoring"
     if os.path.exists(cut) and not os.path.exists(cut + "-served"):
-        sys.exit("a restore was cut off and is finished first: try again in a minute")
+        sys.exit("a restore was cut short and is finished first: try again later")
 
 
 def apart(what="deploy", after="/usr/local/bin/bootstrapctl deploy --recover", text=None):

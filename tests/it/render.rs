@@ -46,7 +46,7 @@ fn what_a_provider_does_not_take_is_refused_with_what_would_fit() {
     let out = folder.path().join("user-data");
     let told = predicate::str::contains("error: Hetzner Cloud takes 32768 bytes, and the user-data has ")
         .and(predicate::str::is_match("\n  stages +[0-9]+ bytes\n").expect("a pattern"))
-        .and(predicate::str::is_match("with `--set monitoring=none --set language=en --set runbook=null`: [0-9]+ bytes, which fits\n").expect("a pattern"))
+        .and(predicate::str::is_match("with `--set monitoring=none --set backup=null`: [0-9]+ bytes, which fits\n").expect("a pattern"))
         .and(predicate::str::contains("with `--bundle-url URL`"));
     // With the key that nobody goes without.
     let key = format!("admin.ssh_keys=[{KEY}]");
