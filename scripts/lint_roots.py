@@ -1,4 +1,4 @@
-"""The roots that hold the real tools of lint: Debian 13 and 12 with what a finished machine has installed.
+"""The roots that hold the real tools of lint, Debian 13 and 12 with what a finished machine has installed, and those of an audit.
 
 A root is never written to: each use gets a copy-on-write view of it, which is gone with the process that asked for it.
 """
@@ -22,14 +22,18 @@ from lab_common import cache_dir, run, say
 COMMON = """systemd systemd-sysv libpam-systemd cloud-init openssh-server sudo nginx nftables ufw fail2ban python3-systemd certbot
 unattended-upgrades python3-yaml python3-apt shellcheck tzdata netbase procps iproute2 ca-certificates openssl docker.io git""".split()
 PACKAGES = {"debian-13": [*COMMON, "docker-cli", "docker-compose"], "debian-12": COMMON}
-NEWNS, NEWPID, RECURSIVE_PRIVATE = 0x00020000, 0x20000000, 0x44000
+# What looks at a booted machine from outside.
+AUDIT = "audit"
+AUDITORS = "ssh-audit testssl.sh lynis nmap openssl bsdextrautils procps netbase ca-certificates".split()
+ROOTS = {**{name: (lab_roots.SUITES[name], packages) for name, packages in PACKAGES.items()}, AUDIT: (lab_roots.SUITES["debian-13"], AUDITORS)}
+NEWNS, NEWNET, NEWPID, RECURSIVE_PRIVATE = 0x00020000, 0x40000000, 0x20000000, 0x44000
 NUMBERS = itertools.count()
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def place(distribution):
     """Where the root of a distribution is kept: the name follows its packages and the week, for security updates to come in."""
-    parts = [time.strftime("%G-%V"), *lab_common.mirrors().values(), *PACKAGES[distribution]]
+    parts = [time.strftime("%G-%V"), *lab_common.mirrors().values(), *ROOTS[distribution][1]]
     return cache_dir("lint") / f"{distribution}-{lab_common.digest(*parts)}"
 
 
@@ -45,9 +49,10 @@ def build(distribution):
     work = pathlib.Path(tempfile.mkdtemp(prefix=".building-", dir=cache_dir("lint")))
     try:
         mirror = f"http://127.0.0.1:{server.server_address[1]}/debian"
-        lab_roots.debootstrap(lab_roots.SUITES[distribution], PACKAGES[distribution], work / "root", mirror)
+        lab_roots.debootstrap(*ROOTS[distribution], work / "root", mirror)
         shutil.rmtree(work / "root/var/cache/apt", ignore_errors=True)
-        run("ssh-keygen", "-A", "-f", work / "root")
+        if distribution in PACKAGES:
+            run("ssh-keygen", "-A", "-f", work / "root")
         (work / "root").rename(final)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -66,9 +71,9 @@ def libc(name, *arguments):
         raise OSError(code, f"{name}: {os.strerror(code)}")
 
 
-def seclude():
+def seclude(network=True):
     """Moves this process behind a mount table and a network of its own: what it mounts or loads there ends with it."""
-    libc("unshare", NEWNS | 0x40000000)
+    libc("unshare", NEWNS | (NEWNET if network else 0))
     libc("mount", b"none", b"/", None, RECURSIVE_PRIVATE, None)
     run("mount", "-t", "tmpfs", "-o", "size=4g", "tmpfs", "/mnt")
 
