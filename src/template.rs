@@ -28,6 +28,7 @@ embed![
     "etc/firewall.nft.j2",
     "etc/idle.sh.j2",
     "etc/journald.conf.j2",
+    "etc/modprobe.conf.j2",
     "etc/motd.j2",
     "etc/sshd.conf.j2",
     "etc/sudoers.j2",

@@ -199,6 +199,7 @@ fn base(files: &mut Files, profile: &Profile) -> Result<()> {
     let keys: String = profile.admin.ssh_keys.iter().map(|key| format!("{key}\n")).collect();
     files.add("base", format!("{ETC}/authorized_keys"), 0o644, keys, false);
     files.render("base", "/etc/sysctl.d/90-julia-bootstrap.conf", 0o644, "etc/sysctl.conf.j2", json!({}))?;
+    files.render("base", "/etc/modprobe.d/julia-bootstrap.conf", 0o644, "etc/modprobe.conf.j2", json!({}))?;
     files.render("base", "/etc/systemd/journald.conf.d/julia-bootstrap.conf", 0o644, "etc/journald.conf.j2", json!({}))?;
     files.render("base", "/etc/apt/apt.conf.d/52julia-bootstrap", 0o644, "etc/apt.conf.j2", json!({"updates": profile.updates}))?;
     let web = !edge::hosts(profile).is_empty();
