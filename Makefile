@@ -6,7 +6,7 @@ LAB ?= 0
 REPORTS ?= target/reports
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check lint boot test test-restore test-restore-vm test-pitr test-forms test-secrets test-launch test-lock test-oracles test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean
+.PHONY: help build tools check lint boot audit audit-vm test test-restore test-restore-vm test-pitr test-forms test-secrets test-launch test-lock test-oracles test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -59,7 +59,13 @@ test-debian-12: build ## the base stages on Debian 12 in the container lane
 	scripts/lab-boot $(LAB) $(BIN) boot minimal --engine container --set distribution=debian-12 --until host,access,edge,harden \
 	  --timeout 10m --report $(REPORTS)/debian-12.json
 
-test: tools check lint boot test-debian-12 ## everything above
+audit: build ## ssh-audit, testssl.sh, nmap and attacks of our own against a small booted machine; in the container lane
+	scripts/lab-boot $(LAB) scripts/audit $(abspath $(BIN)) tests/lab/audit.yaml --table $(REPORTS)/audit.md
+
+audit-vm: build ## lynis, in QEMU
+	scripts/lab-boot $(LAB) scripts/audit $(abspath $(BIN)) minimal --engine qemu --only lynis --table $(REPORTS)/lynis.md
+
+test: tools check lint boot audit test-debian-12 ## everything above
 
 test-vm: build ## the minimal profile in QEMU; `lzma`, since an emulated processor unpacks `packed` in eight minutes
 	scripts/lab-boot $(LAB) $(BIN) boot minimal --engine qemu --format lzma --timeout 30m --report $(REPORTS)/minimal-qemu.json
