@@ -162,10 +162,10 @@ fn is_mapping(node: &Node, what: &str, report: &mut Report) -> bool {
     mapping
 }
 
-/// Reads a file, or so much of it that it is seen to be too large.
-fn read_some(path: &Path) -> std::io::Result<Vec<u8>> {
+/// Reads a file, or so much of it that it is seen to be larger than `limit` bytes.
+pub(crate) fn read_some(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(yaml::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    std::fs::File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -173,7 +173,7 @@ fn read_some(path: &Path) -> std::io::Result<Vec<u8>> {
 pub(crate) fn read_file(path: &Path, named: Option<Span>, report: &mut Report) -> Option<SourceId> {
     let name = path.display().to_string();
     report.read.push(path.to_owned());
-    match read_some(path) {
+    match read_some(path, yaml::MAX_BYTES) {
         Ok(bytes) => {
             let source = yaml::add_bytes(report, &name, &bytes)?;
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -221,9 +221,13 @@ fn apply_set(root: &mut Node, set: &str, report: &mut Report) {
 fn read_env_file(path: &Path, report: &mut Report) -> HashMap<String, String> {
     let name = path.display().to_string();
     report.read.push(path.to_owned());
-    let text = match std::fs::read(path).map(String::from_utf8) {
-        Ok(Ok(text)) => text,
-        Ok(Err(_)) => {
+    let text = match read_some(path, yaml::MAX_BYTES).map(|bytes| (bytes.len(), String::from_utf8(bytes))) {
+        Ok((size, _)) if size > yaml::MAX_BYTES => {
+            report.error(None, "too-large", format!("{name} is larger than 1 MiB")).help("name the file with the `NAME=value` lines");
+            return HashMap::new();
+        }
+        Ok((_, Ok(text))) => text,
+        Ok((_, Err(_))) => {
             report.error(None, "invalid-utf8", format!("{name} is not UTF-8")).help("save the file as UTF-8");
             return HashMap::new();
         }

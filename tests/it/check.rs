@@ -316,6 +316,7 @@ rejects! {
         "1:1 error[set] `x` would be a key of text, not of a mapping | as in `--set host.hostname=web1` or `--set 'aliases+=[www.example.com]'`";
     set_unknown: Test::new("").set("ssh.prt=22").findings() =>
         "1:1 error[unknown-field] unknown field `prt` | did you mean `port`?";
+    env_file_without_end: Test::new("").env_file(&"A=1\n".repeat(300_000)).findings().split(" is ").skip(1).collect::<String>() => "larger than 1 MiB | name the file with the `NAME=value` lines";
     env_file_line: Test::new("").env_file("A=1\nnonsense\n").findings() =>
         "2:1 error[env-file] this line is not NAME=value | write NAME=value, with quotes around values that have spaces";
     no_key: Test::raw("version: 1\nname: t\ndistribution: debian-13\n").findings() =>
