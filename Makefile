@@ -4,6 +4,7 @@ BIN := target/release/julia-bootstrap
 # Several labs can stand side by side: LAB=1 make test
 LAB ?= 0
 REPORTS ?= target/reports
+AUDIT ?= ports,ssh,tls,units,web,logins
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
 .PHONY: help build tools check lint boot audit audit-vm test test-restore test-restore-vm test-pitr test-forms test-secrets test-launch test-lock test-oracles test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean
@@ -60,7 +61,7 @@ test-debian-12: build ## the base stages on Debian 12 in the container lane
 	  --timeout 10m --report $(REPORTS)/debian-12.json
 
 audit: build ## ssh-audit, testssl.sh, nmap and attacks of our own against a small booted machine; in the container lane
-	scripts/lab-boot $(LAB) scripts/audit $(abspath $(BIN)) tests/lab/audit.yaml --table $(REPORTS)/audit.md
+	scripts/lab-boot $(LAB) scripts/audit $(abspath $(BIN)) tests/lab/audit.yaml --only $(AUDIT) --table $(REPORTS)/audit.md
 
 audit-vm: build ## lynis, in QEMU
 	scripts/lab-boot $(LAB) scripts/audit $(abspath $(BIN)) minimal --engine qemu --only lynis --table $(REPORTS)/lynis.md

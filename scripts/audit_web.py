@@ -30,11 +30,16 @@ class Wire:
         got = b""
         with contextlib.suppress(OSError):
             self.socket.sendall(data)
-        with contextlib.suppress(OSError):
+        try:
             while block := self.socket.recv(65536):
                 got += block
                 if self.whole(got):
                     break
+        except TimeoutError:
+            # Silence is no refusal.
+            got += b"\n(silence)"
+        except OSError:
+            pass
         return got
 
     @staticmethod
@@ -136,7 +141,7 @@ def attacks(audit, _):
         hold(f"the method {method}", refused(answer) or status(answer) == 404, name(answer))
     for path in ("/..%2f..%2f..%2fetc/passwd", "/plain/..%2f..%2f..%2fetc/passwd", "/plain/..;/..;/etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/plain/%5c..%5c..%5cetc/passwd", "//etc/passwd"):
         answer = edge.get(path)
-        hold(f"the path {path}", b"root:x:" not in answer and status(answer) < 500, name(answer))
+        hold(f"the path {path}", b"root:x:" not in answer and status(answer) in (200, 400, 404), name(answer))
     answer = edge.get("/../../etc/passwd")
     hold("the path /../../etc/passwd", status(answer) == 400, name(answer))
     secret = [path for path in ("/metrics", "/metrics/", "/%6detrics", "//metrics", "/x/../metrics", "/./metrics", "/plain/metrics", "/plain/..%2fmetrics", "/plain/%2e%2e/metrics", "/plain//metrics")
@@ -157,7 +162,7 @@ def attacks(audit, _):
             "X_Forwarded_Host: evil.example"]
     for path in ("/", "/plain/x", "/turns/x"):
         got = edge.seen(path, *lies)
-        believed = [f"{key}: {value}" for key, value in got.get("headers", [["none", "evil"]]) if value in ("1.2.3.4", "ftp", "666") or "evil" in value]
+        believed = [f"{key}: {value}" for key, value in got.get("headers", [["none", "evil"]]) if any(lie in value for lie in ("1.2.3.4", "ftp", "666", "evil"))]
         hold(f"what a client says of itself is not believed ({path})", not believed, "; ".join(believed) or "none of it arrives")
         if path != "/":
             hold(f"the prefix is taken off ({path})", got.get("path") == "/x", got.get("path", "?"))

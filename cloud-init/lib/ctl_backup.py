@@ -722,7 +722,7 @@ def guarded(function, *args):
 def ctl_restore(args):
     if "JB_APART" not in os.environ:
         # What is killed is finished at once: nothing is to run on half of it.
-        importlib.import_module("ctl_deploy").apart("restor", f"-/bin/sh -c '[ $EXIT_CODE = exited ] || exec systemctl --no-block restart {NAME}-stack'")
+        importlib.import_module("ctl_deploy").apart("restor", f"-/bin/sh -c '[ $EXIT_CODE = exited ] || {{ python3 {jb.CODE}/ctl_backup.py tidy; exec systemctl --no-block restart {NAME}-stack; }}'")
     return guarded(restore, args)
 
 

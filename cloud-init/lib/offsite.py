@@ -130,8 +130,8 @@ def entitled():
     claim(None if own()[0] else 1)
 
 
-def sent(when):
-    jb.write(STATE + "/offsite", f"{when} {b.manifest(f'{ROOT}/{when}')['serial']}\n")
+def sent(when, m):
+    jb.write(STATE + "/offsite", f"{when} {m['serial']}\n")
 
 
 def offsite():
@@ -147,7 +147,7 @@ def offsite():
         restic("backup", "--host", NAME, "--tag", f"backup,epoch-{own()[0]},serial-{m['serial']}", f"{ROOT}/{when}")
         keep = ["--keep-last", "1"] + [x for k, v in OFF["keep"].items() for x in ("--keep-" + k, str(v)) if v]
         restic("forget", "--prune", "--host", NAME, "--tag", "backup", "--group-by", "host", *keep)
-    sent(when)
+    sent(when, m)
     print(f"{when} is off-site")
 
 
@@ -261,7 +261,7 @@ def revive():
             return 75
         # What was restored is never set aside as the rest of a first start.
         jb.write(jb.VAR + "/started", "")
-        sent(when)
+        sent(when, b.manifest(f"{ROOT}/{when}"))
         jb.write(STATE + "/revived", when + "\n")
     return 0
 

@@ -89,7 +89,7 @@ fn image(service: &Extended, report: &mut Report) {
                 .help("let the machine fetch it: `x-bootstrap: {source: {git: …, branch: main}}`, or name an image");
         }
     }
-    let node = service.node.get("image").filter(|image| !image.is_null());
+    let node = service.node.get("image").filter(|image| !image.is_null() && image.as_str() != Some(""));
     let Some((node, image)) = node.and_then(|node| Some((node, node.as_str()?))) else {
         if !service.is_built() && service.node.get("extends").is_none() {
             report
@@ -276,13 +276,14 @@ fn references(service: &Extended, document: &Node, names: &[&str], report: &mut 
             };
         }
     }
-    let container = |name: &&str| !name.starts_with("container:");
+    // What only a variable names is not known here, and what is not started misses nobody.
+    let known = |name: &str| !name.contains('$') && !service.is_optional();
     let linked = ["links", "volumes_from"].iter().flat_map(|key| texts(service.node.get(key)));
     let shared = ["network_mode", "ipc", "pid"].iter().filter_map(|key| {
         let node = service.node.get(key)?;
         Some((node.as_str()?.strip_prefix("service:")?, node.span))
     });
-    for (other, span) in linked.filter(|(name, _)| container(name)).map(|(name, span)| (name.split(':').next().unwrap_or(name), span)).chain(shared) {
+    for (other, span) in linked.filter(|(name, _)| !name.starts_with("container:") && known(name)).map(|(name, span)| (name.split(':').next().unwrap_or(name), span)).chain(shared.filter(|(name, _)| known(name))) {
         if !names.contains(&other) {
             report
                 .error(span, "no-service", format!("there is no service `{}`", shown(other)))

@@ -21,8 +21,8 @@ pub(super) fn check(resolved: &Resolved, root: &Node, document: &Node, report: &
     }
     let unset = |node: &Node| node.as_str().is_some_and(|name| !name.contains('$') && !known.contains(&name));
     for kind in ["secrets", "configs"] {
-        for (_, entry) in document.get(kind).and_then(Node::as_map).unwrap_or_default() {
-            if let Some(name) = entry.get("environment").filter(|name| unset(name)) {
+        for (key, entry) in document.get(kind).and_then(Node::as_map).unwrap_or_default() {
+            if used(key, resolved, kind) && let Some(name) = entry.get("environment").filter(|name| unset(name)) {
                 let text = shown(name.as_str().unwrap_or_default());
                 report
                     .error(name.span, "unset-variable", format!("`{text}` is no secret, and Compose starts nothing without it"))
@@ -35,6 +35,7 @@ pub(super) fn check(resolved: &Resolved, root: &Node, document: &Node, report: &
             && let Some(text) = node.as_str()
             && let [(name, Operator::Plain)] = variables(text)[..]
             && !known.contains(&name)
+            && !(service.is_built() || service.node.get("build").is_some() || service.is_optional())
             && [format!("${name}"), format!("${{{name}}}")].iter().any(|whole| whole == text)
         {
             report
@@ -49,6 +50,14 @@ pub(super) fn check(resolved: &Resolved, root: &Node, document: &Node, report: &
             passed_on(&service.name, node, &known, report);
         }
     }
+}
+
+/// Whether a service mounts this one of Compose's `secrets` or `configs`.
+fn used(key: &Node, resolved: &Resolved, kind: &str) -> bool {
+    resolved.services.iter().flat_map(|service| service.node.get(kind).and_then(Node::as_seq).unwrap_or_default()).any(|item| {
+        let name = item.get("source").and_then(Node::as_str).or_else(|| item.as_str());
+        name.is_some() && name == key.as_str()
+    })
 }
 
 /// A variable that is named without a value: Compose takes it from the machine's `.env`.

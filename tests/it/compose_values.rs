@@ -40,6 +40,15 @@ cpus: "0.5"
 !deploy: {restart_policy: {delay: soon}}
 deploy: {restart_policy: {delay: 5s, max_attempts: 3}}
 !scale: two
+scale: 0x2
+pids_limit: 1_000
+!scale: 1.5
+configs: []
+healthcheck: {test: x, retries: 3.0}
+ulimits: {nofile: 1e3}
+links: ["${X:-z}:y"]
+network_mode: "service:${X:-z}"
+restart: any
 !scale: "1.0"
 read_only: "yes"
 !read_only: maybe
@@ -85,7 +94,7 @@ fn what_compose_refuses_is_refused_and_no_more() {
     for line in LINES.trim().lines() {
         let (line, good) = line.strip_prefix('!').map_or((line, true), |line| (line, false));
         // Not twice of one name.
-        let image = "image: x:1\nrestart: always";
+        let image = if line.starts_with("restart") { "image: x:1" } else { "image: x:1\nrestart: always" };
         let health = if line.starts_with("healthcheck") { "" } else { "\nhealthcheck: {test: x}" };
         let service = format!("{image}{health}\n{line}").replace('\n', "\n    ");
         let services = format!("services:\n  a:\n    {service}\n  z: {{image: \"x:1\", restart: always, healthcheck: {{test: x}}}}\n");

@@ -64,11 +64,8 @@ pub(super) fn check(place: &str, name: &str, value: &Node, shapes: &str, newest:
     match (place, name) {
         ("healthcheck", "test") => command(value, report),
         ("service" | "build", "extra_hosts") => hosts(value, report),
-        ("service", "image") if value.as_str() == Some("") => {
-            report.error(value.span, "no-image", "the name of the image is empty").help("write the image's name and version");
-        }
         ("service", "depends_on") => {
-            for (other, how) in value.as_map().unwrap_or_default().iter().filter(|(_, how)| how.as_map().is_none()) {
+            for (other, how) in value.as_map().unwrap_or_default().iter().filter(|(_, how)| how.as_map().is_none() && !matches!(how.kind, Kind::Scalar { tag: Some(_), .. })) {
                 let message = format!("`depends_on` wants to know how far `{}` must be", shown(other.as_str().unwrap_or_default()));
                 report.error(how.span, "wrong-type", message).help("write `{condition: service_healthy}` behind it, or the names alone as a list");
             }
@@ -96,8 +93,14 @@ pub(super) fn check(place: &str, name: &str, value: &Node, shapes: &str, newest:
 
 fn scalar(name: &str, value: &Node, form: Form, report: &mut Report) {
     let text = value.as_str().unwrap_or_default();
-    // A number that is no text is of the right kind by then; a variable becomes what it stands for.
-    if text.contains('$') || matches!(form, Form::Size) && kind(value) == 'n' || form.takes(text) {
+    // YAML has more ways to write a number than a text has; a variable becomes what it stands for.
+    let number = if kind(value) == 'n' { number(text) } else { None };
+    let taken = match (number, form) {
+        (Some(_), Form::Size | Form::Decimal) => true,
+        (Some(number), Form::Whole(least, most)) => number.fract() == 0.0 && (least as f64..=most as f64).contains(&number),
+        _ => form.takes(text),
+    };
+    if text.contains('$') || taken {
         return;
     }
     let what = match form {
@@ -132,9 +135,22 @@ impl Form {
             Self::Decimal => text.replace('_', "").parse::<f64>().is_ok_and(f64::is_finite),
             Self::Truth => matches!(text.to_ascii_lowercase().as_str(), "true" | "yes" | "y" | "on" | "false" | "no" | "n" | "off"),
             Self::Word(words) => words.contains(&text),
-            Self::Restart => RESTARTING.contains(&text) || text.strip_prefix("on-failure:").is_some_and(|times| times.parse::<u32>().is_ok()),
+            // What Compose makes something else of before Docker sees it counts, too.
+            Self::Restart => RESTARTING.contains(&text) || matches!(text, "" | "any" | "none") || text.starts_with("on-failure:"),
         }
     }
+}
+
+/// An unquoted number, as YAML writes it.
+fn number(text: &str) -> Option<f64> {
+    let plain = text.replace('_', "").to_ascii_lowercase();
+    let (sign, digits) = plain.strip_prefix('-').map_or((1.0, plain.trim_start_matches('+')), |digits| (-1.0, digits));
+    for (mark, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
+        if let Some(digits) = digits.strip_prefix(mark) {
+            return u32::from_str_radix(digits, radix).ok().map(|number| sign * f64::from(number));
+        }
+    }
+    digits.parse::<f64>().ok().map(|number| sign * number)
 }
 
 fn is_duration(text: &str) -> bool {
@@ -201,6 +217,9 @@ mod tests {
         of(ANY, &["+5", "05", "-1"], &["0x5", "1e3", "5.0", "1_0", " 5", "two", ""]);
         of(Form::Decimal, &["1e3", "5.0", "1_0", ".5", "-1"], &["0x5", "inf", "nan", "half"]);
         of(Form::Truth, &["y", "Yes", "ON", "no"], &["1", "t", "maybe", "yes "]);
-        of(Form::Restart, &["on-failure:3", "no"], &["on-failure:x", "sometimes", ""]);
+        of(Form::Restart, &["on-failure:3", "no", "any", ""], &["sometimes", "on-failures"]);
+        for (text, wanted) in [("0o440", 288.0), ("1_000", 1000.0), ("0x10", 16.0), ("1e3", 1000.0), ("-1", -1.0), ("3.0", 3.0)] {
+            assert_eq!(number(text), Some(wanted), "{text}");
+        }
     }
 }
