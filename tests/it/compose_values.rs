@@ -45,7 +45,7 @@ pids_limit: 1_000
 !scale: 1.5
 configs: []
 healthcheck: {test: x, retries: 3.0}
-ulimits: {nofile: 1e3}
+ulimits: {nofile: 1_000}
 links: ["${X:-z}:y"]
 network_mode: "service:${X:-z}"
 restart: any
