@@ -4,10 +4,13 @@ BIN := target/release/julia-bootstrap
 # Several labs can stand side by side: LAB=1 make test
 LAB ?= 0
 REPORTS ?= target/reports
+PROFILE ?= julia
+N ?= 60
+SEED ?= 1
 AUDIT ?= ports,ssh,tls,units,web,logins
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check lint boot audit audit-vm test test-restore test-restore-vm test-pitr test-forms test-secrets test-launch test-lock test-oracles test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean
+.PHONY: help build tools check lint boot audit audit-vm chaos chaos-vm test test-restore test-restore-vm test-pitr test-forms test-secrets test-launch test-lock test-oracles test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -65,6 +68,12 @@ audit: build ## ssh-audit, testssl.sh, nmap and attacks of our own against a sma
 
 audit-vm: build ## lynis, in QEMU
 	scripts/lab-boot $(LAB) scripts/audit $(abspath $(BIN)) minimal --engine qemu --only lynis --table $(REPORTS)/lynis.md
+
+chaos: build ## faults on purpose, each at a machine of its own: make chaos N=60 SEED=1 PROFILE=julia; goes on where it stopped
+	scripts/lab-boot $(LAB) scripts/chaos $(abspath $(BIN)) $(PROFILE) --runs $(N) --seed $(SEED) --results $(REPORTS)/chaos.jsonl --table $(REPORTS)/chaos.md
+
+chaos-vm: build ## the same in QEMU, where clock and memory are the machine's own: make chaos-vm N=6
+	scripts/lab-boot $(LAB) scripts/chaos $(abspath $(BIN)) $(PROFILE) --engine qemu --runs $(N) --seed $(SEED) --results $(REPORTS)/chaos.jsonl --table $(REPORTS)/chaos-vm.md
 
 test: tools check lint boot audit test-debian-12 ## everything above
 

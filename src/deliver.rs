@@ -1,5 +1,6 @@
 //! Deliveries: where encoded user-data goes. Every write is whole or not at all.
 
+mod closed;
 mod folder;
 mod iso;
 pub mod cloud;
@@ -57,6 +58,9 @@ pub fn styled(text: &str) -> Result<()> {
 }
 
 fn whole(mut out: impl Write, bytes: &[u8]) -> Result<()> {
+    if closed::stdout() {
+        bail!("writing to standard output: it is closed");
+    }
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("writing to standard output"),

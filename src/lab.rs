@@ -11,6 +11,7 @@ pub mod engine;
 pub mod expect;
 pub mod facility;
 pub mod image;
+pub mod injector;
 pub mod interrupt;
 pub mod net;
 pub mod outside;

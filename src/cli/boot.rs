@@ -97,6 +97,10 @@ pub struct Boot {
     /// the moment before the first, in which files are written.
     #[arg(long, value_name = "STAGES", value_delimiter = ',')]
     power_cut_in: Vec<String>,
+    /// Run this program beside the machine until it ends. It is told what the machine does, as JSON lines on its standard
+    /// input, and makes faults; a line `cut` on its standard output takes the power away. Then the checks are run.
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["power_cut", "power_cut_in"])]
+    inject: Option<PathBuf>,
     /// Seed of the power cuts' moments; the same seed cuts at the same fractions of the boot.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -187,12 +191,13 @@ impl Boot {
             checks: self.checks.clone(),
             power_cuts: self.power_cut,
             power_cuts_in: self.power_cut_in.clone(),
+            inject: self.inject.clone(),
             seed: self.seed.unwrap_or_else(random::Random::fresh_seed),
             quiet,
             keep: self.keep,
         };
         let bundle = encoded.sha256;
-        let run = Run { engine: engine.as_mut(), lab: lab.as_ref(), expect: &expect, seed: &seed, ssh, bundle, options };
+        let run = Run { engine: engine.as_mut(), lab: lab.as_ref(), expect: &expect, seed: &seed, ssh, bundle, options, injector: None };
         let report = run.run()?;
         if let Some(path) = &self.report {
             report.write(path)?;

@@ -1,8 +1,10 @@
 //! A run: boot, power cuts, checks, report.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use serde_json::json;
 
 use super::background::Watch;
 use super::check::{self, Context};
@@ -10,6 +12,7 @@ use super::console::{self, Follower};
 use super::engine::{Engine, Pulse};
 use super::expect::Expect;
 use super::facility::Facility;
+use super::injector::{Injector, Word};
 use super::outside::{Neighbour, Role};
 use super::report::{Cut, RunReport};
 use super::ssh::Ssh;
@@ -40,6 +43,8 @@ enum Moment {
     Within(String, f64),
     /// So many seconds after the first file of the payload was on the disk.
     Unpacking(f64),
+    /// When the injector says so, as often as it does.
+    Asked,
 }
 
 /// What a run is asked to do.
@@ -55,6 +60,8 @@ pub struct Options {
     pub power_cuts: usize,
     /// Stages that are cut short besides, one cut for each.
     pub power_cuts_in: Vec<String>,
+    /// A program that makes faults while the machine boots and after it.
+    pub inject: Option<PathBuf>,
     /// Seed of their moments.
     pub seed: u64,
     /// Show nothing but the result.
@@ -79,6 +86,8 @@ pub struct Run<'a> {
     pub bundle: String,
     /// What is asked.
     pub options: Options,
+    /// The program that makes faults, while it runs.
+    pub injector: Option<Injector>,
 }
 
 /// How a boot went.
@@ -88,6 +97,8 @@ struct Boot {
     first: Option<f64>,
     /// Seconds from power-on to ready.
     ready: Option<f64>,
+    /// Whether the injector asked for the power to go off.
+    cut: bool,
 }
 
 /// The lab's answer for the machine's names: wrong at first, as it is on the day someone moves a domain.
@@ -137,12 +148,15 @@ impl Run<'_> {
             view.say(&format!("the lab's DNS answers wrongly for {} s", DNS_WRONG.as_secs()));
         }
         self.fresh(watch.as_ref())?;
-        let first = self.boot(&view, &mut dns, watch.as_ref())?;
+        let mut cuts = Vec::new();
+        let first = match self.options.inject.clone() {
+            Some(program) => self.injected(&program, &mut cuts, &view, &mut dns, watch.as_ref())?,
+            None => self.boot(&view, &mut dns, watch.as_ref())?,
+        };
         view.say(&match first.ready {
             Some(seconds) => format!("ready {seconds:.0} s after power-on, by {}", self.engine.accel()),
             None => "it did not get ready".to_string(),
         });
-        let mut cuts = Vec::new();
         let mut last = first.clone();
         if let (Some(ready), true) = (first.ready, self.cuts_wanted()) {
             let window = (first.first.unwrap_or(0.0), ready);
@@ -215,6 +229,32 @@ impl Run<'_> {
         self.follow(view, dns, watch, None).map(|(boot, _)| boot)
     }
 
+    /// Boots with a program beside it that makes faults, until that has ended and the machine is ready.
+    fn injected(
+        &mut self,
+        program: &Path,
+        cuts: &mut Vec<Cut>,
+        view: &View,
+        dns: &mut Names,
+        watch: Option<&Watch>,
+    ) -> Result<Boot> {
+        self.injector = Some(Injector::start(program)?);
+        loop {
+            let began = Instant::now();
+            let (boot, tracker) = self.follow(view, dns, watch, Some(&Moment::Asked))?;
+            if let Some(last) = cuts.last_mut() {
+                (last.ready, last.ready_seconds) = (boot.ready.is_some(), boot.ready);
+            }
+            if !boot.cut {
+                return Ok(boot);
+            }
+            let at_seconds = began.elapsed().as_secs_f64();
+            self.engine.power_cut()?;
+            view.say(&format!("the power goes off at {at_seconds:.1} s, during {}", tracker.phrase()));
+            cuts.push(Cut { at_seconds, during: tracker.phrase(), ready: false, ready_seconds: None });
+        }
+    }
+
     /// The same; with `cut`, it returns at that moment.
     fn follow(
         &mut self,
@@ -226,6 +266,11 @@ impl Run<'_> {
         let mut follower = Follower::at_end(self.engine.console());
         let began = Instant::now();
         self.engine.start()?;
+        if let Some(injector) = &mut self.injector {
+            injector.tell(0.0, json!({"event": "power-on", "engine": self.engine.name(), "ssh": self.ssh.invitation()}));
+        }
+        // An injector takes its time: what counts is how long nothing was heard of it.
+        let mut heard = began;
         if let Some(watch) = watch {
             watch.emulated(self.engine.accel() == "tcg");
         }
@@ -235,7 +280,8 @@ impl Run<'_> {
         let mut seen: Option<f64> = None;
         loop {
             dns.tick(view)?;
-            if self.engine.pulse()? == Pulse::Off {
+            let pulse = self.engine.pulse()?;
+            if pulse == Pulse::Off {
                 bail!("the machine went off by itself; its last words:\n{}", console::tail(self.engine.console(), 15));
             }
             for event in follower.lines().iter().filter_map(|line| console::parse(line)) {
@@ -245,8 +291,25 @@ impl Run<'_> {
                 }
                 tracker.take(&event);
                 view.event(&event, &tracker);
+                if let Some(injector) = &mut self.injector {
+                    injector.event(began.elapsed().as_secs_f64(), &event);
+                }
             }
             let elapsed = began.elapsed().as_secs_f64();
+            let mut injecting = false;
+            if let Some(injector) = &mut self.injector {
+                if pulse == Pulse::Rebooted {
+                    injector.tell(elapsed, json!({"event": "reboot"}));
+                }
+                while let Some(word) = injector.word() {
+                    heard = Instant::now();
+                    match word {
+                        Word::Cut => boot.cut = true,
+                        Word::Say(line) => view.say(&line),
+                    }
+                }
+                injecting = !injector.ended()?;
+            }
             let until = &self.options.until;
             let done = tracker.stages_in(&["done"]);
             let early = !until.is_empty() && until.iter().all(|stage| done.contains(&stage.as_str()));
@@ -269,20 +332,22 @@ impl Run<'_> {
                     }
                     seen.is_some_and(|began| elapsed >= began + delay)
                 }
+                Some(Moment::Asked) => boot.cut || !injecting && boot.ready.is_some(),
                 None => boot.ready.is_some(),
             };
             if over {
                 return Ok((boot, tracker));
             }
             match tracker.state.as_deref() {
-                Some("failed") => {
+                // What fails while a fault is there may come right after it.
+                Some("failed") if !injecting => {
                     if failed.get_or_insert_with(Instant::now).elapsed() > GRACE {
                         return Ok((boot, tracker));
                     }
                 }
                 _ => failed = None,
             }
-            if began.elapsed() > self.options.timeout {
+            if heard.elapsed() > self.options.timeout {
                 return Ok((boot, tracker));
             }
             interrupt::sleep(Duration::from_millis(match cut {

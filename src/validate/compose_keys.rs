@@ -168,7 +168,7 @@ fn kind(value: &Node) -> char {
         Kind::Map(_) => 'm',
         Kind::Scalar { .. } if value.is_null() => '0',
         Kind::Scalar { .. } if value.as_bool().is_some() => 'b',
-        Kind::Scalar { text, plain: true, tag: None } if is_number(text) => 'n',
+        Kind::Scalar { text, plain: true, tag: None } if number(text).is_some() => 'n',
         Kind::Scalar { text, plain: true, tag: None } if is_date(text) => 'd',
         Kind::Scalar { .. } => 's',
     }
@@ -183,19 +183,25 @@ fn described(value: &Node) -> &'static str {
     }
 }
 
-/// Whether an unquoted scalar is a number by YAML 1.1 and 1.2, of which Compose's reader takes both.
-fn is_number(text: &str) -> bool {
+/// An unquoted number by YAML 1.1 and 1.2, of which Compose's reader takes both.
+fn number(text: &str) -> Option<f64> {
     let plain = text.replace('_', "").to_ascii_lowercase();
     let digits = plain.trim_start_matches(['+', '-']);
+    let sign = if plain.starts_with('-') { -1.0 } else { 1.0 };
     for (mark, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
         if let Some(digits) = digits.strip_prefix(mark) {
-            return !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
+            let value = digits.chars().try_fold(0.0, |sum, digit| Some(sum * f64::from(radix) + f64::from(digit.to_digit(radix)?)));
+            return value.filter(|_| !digits.is_empty()).map(|value| sign * value);
         }
     }
-    matches!(digits, ".inf" | ".nan")
-        || text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first))
-            && digits.starts_with(|first: char| first.is_ascii_digit() || first == '.')
-            && digits.parse::<f64>().is_ok()
+    match digits {
+        ".inf" => return Some(sign * f64::INFINITY),
+        ".nan" => return Some(f64::NAN),
+        _ => {}
+    }
+    let begins = text.starts_with(|first: char| first.is_ascii_digit() || "+-.".contains(first))
+        && digits.starts_with(|first: char| first.is_ascii_digit() || first == '.');
+    digits.parse::<f64>().ok().filter(|_| begins).map(|value| sign * value)
 }
 
 /// Whether an unquoted scalar begins as a date does.
@@ -290,6 +296,9 @@ mod tests {
                 "2020-01", "2020-1-x",
             ],
         );
+        for (text, wanted) in [("0o440", 288.0), ("1_000", 1000.0), ("0x10", 16.0), ("1e3", 1000.0), ("-1", -1.0), ("3.0", 3.0)] {
+            assert_eq!(number(text), Some(wanted), "{text}");
+        }
         of('d', &["2020-01-01", "2020-1-1", "2020-01-01T10:00:00Z"]);
         of('b', &["true", "False"]);
         of('0', &["", "~", "null"]);

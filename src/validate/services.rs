@@ -283,7 +283,7 @@ fn references(service: &Extended, document: &Node, names: &[&str], report: &mut 
         let node = service.node.get(key)?;
         Some((node.as_str()?.strip_prefix("service:")?, node.span))
     });
-    for (other, span) in linked.filter(|(name, _)| !name.starts_with("container:") && known(name)).map(|(name, span)| (name.split(':').next().unwrap_or(name), span)).chain(shared.filter(|(name, _)| known(name))) {
+    for (other, span) in linked.filter(|(name, _)| !name.starts_with("container:") && known(name)).map(|(name, span)| (name.rsplit_once(':').map_or(name, |(other, _)| other), span)).chain(shared.filter(|(name, _)| known(name))) {
         if !names.contains(&other) {
             report
                 .error(span, "no-service", format!("there is no service `{}`", shown(other)))

@@ -80,6 +80,24 @@ tmpfs: ["/x"]
 !extends: nobody
 pids_limit: "-1"
 !tty: 1
+!cpu_percent: 50.5
+cpu_percent: "50"
+!cpu_percent: 101
+!deploy: {update_config: {delay: 1d}}
+!deploy: {update_config: {monitor: 1d}}
+deploy: {update_config: {delay: 90s, monitor: 1m}}
+!depends_on: {z: {}}
+!links: ["z:a:b"]
+!mem_limit: 1.g
+!volumes: [{type: tmpfs, target: /x, tmpfs: {mode: "1777"}}]
+volumes: [{type: tmpfs, target: /x, tmpfs: {mode: 1777}}]
+!extra_hosts: [":x"]
+!extra_hosts: ["=10.0.0.1"]
+!extra_hosts: {a: }
+extra_hosts: {a: [10.0.0.1, 10.0.0.2], b: 10.0.0.3}
+!logging: {options: {a: [b]}}
+!logging: {options: {a: true}}
+logging: {options: {max-size: 1m, a: 5, b: }}
 "#;
 
 #[test]

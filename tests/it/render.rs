@@ -212,3 +212,16 @@ fn an_overlay_and_a_set_reach_the_machine() {
     let keys = fs::read_to_string(bundle.join("root/etc/julia-bootstrap/authorized_keys")).expect("keys");
     assert_eq!(keys, format!("{KEY}\n"));
 }
+
+#[test]
+fn an_output_that_is_closed_is_an_error() {
+    let binary = assert_cmd::cargo::cargo_bin("julia-bootstrap");
+    for (arguments, closed) in [("render julia", true), ("explain julia --json", true), ("providers", true), ("providers", false)] {
+        let line = format!("exec \"$0\" -q {arguments} {}", if closed { ">&-" } else { ">/dev/null" });
+        let mut command = std::process::Command::new("sh");
+        let output = command.args(["-c", &line]).arg(&binary).env_clear().output().expect("running sh");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(i32::from(closed)), "{arguments}: {said}");
+        assert_eq!(said.contains("standard output: it is closed"), closed, "{arguments}: {said}");
+    }
+}

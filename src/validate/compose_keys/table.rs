@@ -47,7 +47,7 @@ const BUILD: &str = "additional_contexts/tm args/tm cache_from/t cache_to/t cont
     ulimits/m";
 
 /// The places.
-pub(super) const PLACES: [Place; 24] = [
+pub(super) const PLACES: [Place; 26] = [
     place("", "", "configs/m include/l name/s networks/m secrets/m services/m version/s volumes/m", "models/m"),
     place("service", "/definitions/service", SERVICE, "models/lm provider/m use_api_socket/sb"),
     place("build", "/definitions/service/properties/build/oneOf/1", BUILD, "no_cache_filter/st provenance/sb sbom/sb"),
@@ -97,10 +97,15 @@ pub(super) const PLACES: [Place; 24] = [
         "",
     ),
     place("restart_policy", "/definitions/deployment/properties/restart_policy", "condition/s delay/s max_attempts/sn window/s", ""),
+    place("update_config", "/definitions/deployment/properties/update_config", UPDATING, ""),
+    place("rollback_config", "/definitions/deployment/properties/rollback_config", UPDATING, ""),
 ];
 
+/// How Swarm goes on to other containers; Compose reads it, and nothing comes of it.
+const UPDATING: &str = "delay/s failure_action/s max_failure_ratio/sn monitor/s order/s parallelism/sn";
+
 /// Which place stands where: the one above, its key, how, and the one below.
-pub(super) const NESTED: [(&str, &str, Below, &str); 26] = [
+pub(super) const NESTED: [(&str, &str, Below, &str); 28] = [
     ("", "services", Below::Each, "service"),
     ("", "networks", Below::Each, "network"),
     ("", "volumes", Below::Each, "volume"),
@@ -127,4 +132,6 @@ pub(super) const NESTED: [(&str, &str, Below, &str); 26] = [
     ("resources", "limits", Below::Value, "limits"),
     ("resources", "reservations", Below::Value, "reservations"),
     ("deployment", "restart_policy", Below::Value, "restart_policy"),
+    ("deployment", "update_config", Below::Value, "update_config"),
+    ("deployment", "rollback_config", Below::Value, "rollback_config"),
 ];

@@ -1,6 +1,6 @@
 //! What stands behind a key: forms that Compose reads, or Docker when it makes the container, and that are refused on the machine else.
 
-use super::kind;
+use super::{kind, number};
 use crate::profile::reader::{nearest, shown};
 use crate::report::Report;
 use crate::yaml::{Kind, Node};
@@ -26,9 +26,8 @@ enum Form {
 
 /// What a whole number is held in.
 const ANY: Form = Form::Whole(i64::MIN, i64::MAX);
-const DURATIONS: &str = "interval timeout start_period start_interval stop_grace_period delay window";
+const DURATIONS: &str = "interval timeout start_period start_interval stop_grace_period delay window monitor";
 const SIZES: &str = "mem_limit mem_reservation memswap_limit shm_size memory size";
-const DECIMALS: &str = "cpus cpu_percent";
 const PULLING: [&str; 5] = ["always", "never", "missing", "if_not_present", "build"];
 const RESTARTING: [&str; 4] = ["unless-stopped", "always", "on-failure", "no"];
 /// Keys below which each value is a text, a number, true or false, or nothing.
@@ -43,9 +42,11 @@ fn form(place: &str, name: &str, shapes: &str, newest: bool) -> Option<Form> {
     match name {
         _ if named(DURATIONS, name) => Some(Form::Duration),
         _ if named(SIZES, name) => Some(Form::Size),
-        _ if named(DECIMALS, name) => Some(Form::Decimal),
+        "cpus" => Some(Form::Decimal),
+        "cpu_percent" => Some(Form::Whole(0, 100)),
         "pull_policy" if !newest => Some(Form::Word(&PULLING)),
         "restart" if place == "service" => Some(Form::Restart),
+        "max_failure_ratio" => Some(Form::Decimal),
         "oom_score_adj" => Some(Form::Whole(-1000, 1000)),
         // A range.
         "published" => None,
@@ -63,11 +64,21 @@ pub(super) fn check(place: &str, name: &str, value: &Node, shapes: &str, newest:
     }
     match (place, name) {
         ("healthcheck", "test") => command(value, report),
+        ("mounted memory", "mode") if kind(value) == 's' && !value.as_str().is_some_and(|text| text.contains('$')) => {
+            report.error(value.span, "wrong-type", "`mode` is a number to Compose here, and this is a text").help("write it without quotes: `mode: 1777`");
+        }
         ("service" | "build", "extra_hosts") => hosts(value, report),
         ("service", "depends_on") => {
-            for (other, how) in value.as_map().unwrap_or_default().iter().filter(|(_, how)| how.as_map().is_none() && !matches!(how.kind, Kind::Scalar { tag: Some(_), .. })) {
+            let said = |how: &Node| how.get("condition").is_some() || matches!(how.kind, Kind::Scalar { tag: Some(_), .. });
+            for (other, how) in value.as_map().unwrap_or_default().iter().filter(|(_, how)| !said(how)) {
                 let message = format!("`depends_on` wants to know how far `{}` must be", shown(other.as_str().unwrap_or_default()));
                 report.error(how.span, "wrong-type", message).help("write `{condition: service_healthy}` behind it, or the names alone as a list");
+            }
+        }
+        ("logging", "options") => {
+            for (option, row) in value.as_map().unwrap_or_default().iter().filter(|(_, row)| matches!(kind(row), 't' | 'm' | 'b')) {
+                let message = format!("`{}` is a text or a number to Compose, and this is {}", shown(option.as_str().unwrap_or_default()), row.describe());
+                report.error(row.span, "wrong-type", message).help("write it as one text, in quotes");
             }
         }
         ("service", "ulimits") => {
@@ -141,18 +152,6 @@ impl Form {
     }
 }
 
-/// An unquoted number, as YAML writes it.
-fn number(text: &str) -> Option<f64> {
-    let plain = text.replace('_', "").to_ascii_lowercase();
-    let (sign, digits) = plain.strip_prefix('-').map_or((1.0, plain.trim_start_matches('+')), |digits| (-1.0, digits));
-    for (mark, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
-        if let Some(digits) = digits.strip_prefix(mark) {
-            return u32::from_str_radix(digits, radix).ok().map(|number| sign * f64::from(number));
-        }
-    }
-    digits.parse::<f64>().ok().map(|number| sign * number)
-}
-
 fn is_duration(text: &str) -> bool {
     let mut rest = text.strip_prefix(['+', '-']).unwrap_or(text);
     if rest == "0" {
@@ -178,7 +177,7 @@ fn is_size(text: &str) -> bool {
     let (number, unit) = text.split_at(digits);
     let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
     let unit = unit.strip_prefix(['k', 'm', 'g', 't', 'p']).unwrap_or(&unit);
-    number.starts_with(|c: char| c.is_ascii_digit()) && number.parse::<f64>().is_ok() && matches!(unit, "" | "b" | "i" | "ib")
+    number.starts_with(|c: char| c.is_ascii_digit()) && !number.ends_with('.') && number.parse::<f64>().is_ok() && matches!(unit, "" | "b" | "i" | "ib")
 }
 
 fn command(value: &Node, report: &mut Report) {
@@ -194,11 +193,17 @@ fn command(value: &Node, report: &mut Report) {
 fn hosts(value: &Node, report: &mut Report) {
     for item in value.as_seq().unwrap_or_default() {
         let text = item.as_str().unwrap_or_default();
-        if !text.contains([':', '=', '$']) {
+        let name = text.split([':', '=']).next().unwrap_or_default();
+        if !text.contains('$') && (name.is_empty() || name == text) {
+            let message = if name.is_empty() { "no host is named here" } else { "this names a host and not its address" };
             report
-                .error(item.span, "wrong-value", format!("`{}` names a host and not its address", shown(text)))
+                .error(item.span, "wrong-value", format!("{message}: `{}`", shown(text)))
                 .help("write it as `NAME:ADDRESS`; `NAME:host-gateway` is the machine itself");
         }
+    }
+    for (name, address) in value.as_map().unwrap_or_default().iter().filter(|(_, address)| !matches!(kind(address), 's' | 't')) {
+        let message = format!("the address of `{}` is a text to Compose, and this is {}", shown(name.as_str().unwrap_or_default()), address.describe());
+        report.error(address.span, "wrong-type", message).help("write the address in quotes; `host-gateway` is the machine itself");
     }
 }
 
@@ -213,13 +218,10 @@ mod tests {
             bad.iter().for_each(|text| assert!(!form.takes(text), "{text}"));
         };
         of(Form::Duration, &["1.5h", "-5s", "0", "1m30s", "5µs", "+5s", ".5s", "5.s"], &["1d", "5", "1M", "1m 30s", "", "1m30", "1 min", "s", ".s", "-"]);
-        of(Form::Size, &["5", "5 m", "5.5m", "5mib", "5 MiB", "5mi", "5i", "5B"], &["-1", "5kb ", ".5g", "1_0", "5.5.5m", "1e3", "5bb", "b", "", "5  m", "+5m"]);
+        of(Form::Size, &["5", "5 m", "5.5m", "5mib", "5 MiB", "5mi", "5i", "5B"], &["-1", "5kb ", ".5g", "1_0", "5.5.5m", "1e3", "5bb", "b", "", "5  m", "+5m", "1.g"]);
         of(ANY, &["+5", "05", "-1"], &["0x5", "1e3", "5.0", "1_0", " 5", "two", ""]);
         of(Form::Decimal, &["1e3", "5.0", "1_0", ".5", "-1"], &["0x5", "inf", "nan", "half"]);
         of(Form::Truth, &["y", "Yes", "ON", "no"], &["1", "t", "maybe", "yes "]);
         of(Form::Restart, &["on-failure:3", "no", "any", ""], &["sometimes", "on-failures"]);
-        for (text, wanted) in [("0o440", 288.0), ("1_000", 1000.0), ("0x10", 16.0), ("1e3", 1000.0), ("-1", -1.0), ("3.0", 3.0)] {
-            assert_eq!(number(text), Some(wanted), "{text}");
-        }
     }
 }

@@ -1,0 +1,305 @@
+"""What `chaos` does to a machine: each fault begins, lasts a while, and ends."""
+import json
+import pathlib
+import subprocess
+import sys
+import time
+
+from lab_common import LabError, SCRIPTS, run
+
+FILLER = "/var/filler"
+# Ports of the servers that stand in the place of the lab's own: as far from those as the fault's number says.
+FAKE = 18000
+
+
+class Outside:
+    """The lab's side: what the machine asks is led elsewhere, or nowhere."""
+
+    def __init__(self, lab):
+        self.lab, self.host = lab, lab["host_address"]
+        self.table = f"jbchaos{lab['instance']}"
+        self.state = pathlib.Path(lab["state_dir"])
+        self.processes = []
+
+    def rules(self, text):
+        """An nftables table of the fault's own; nothing that is under way gets past it."""
+        self.clear()
+        run("nft", "-f", "-", input=f"table inet {self.table} {{\n{text}\n}}\n")
+
+    def silent(self, port, protocols=("tcp",)):
+        """Nobody answers there."""
+        drops = "\n".join(f'iifname "{self.lab["bridge"]}" {protocol} dport {port} drop' for protocol in protocols)
+        self.rules(f"chain dropped {{ type filter hook input priority -10; {drops}\n }}")
+
+    def refused(self, port):
+        """Connections are refused, and those that stand are reset."""
+        rule = f'iifname "{self.lab["bridge"]}" tcp dport {port} reject with tcp reset'
+        self.rules(f"chain refused {{ type filter hook input priority -10; {rule}\n }}")
+
+    def led(self, port, command, protocols=("tcp",)):
+        """New connections reach another program."""
+        fake = FAKE + port % 1000
+        self.processes.append(subprocess.Popen([str(word).replace("FAKE", str(fake)) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        time.sleep(0.7)
+        if self.processes[-1].poll() is not None:
+            raise LabError(f"`{command}` does not run")
+        leads = "\n".join(f'iifname "{self.lab["bridge"]}" {protocol} dport {port} redirect to :{fake}' for protocol in protocols)
+        self.rules(f"chain led {{ type nat hook prerouting priority dstnat - 5; {leads}\n }}")
+
+    def fake(self, kind, port, upstream, *tls):
+        """One of `chaos_fake.py`."""
+        self.led(port, [sys.executable, SCRIPTS / "chaos_fake.py", kind, self.host, "FAKE", upstream, *tls])
+
+    def clear(self):
+        """All is as before."""
+        run("nft", "delete", "table", "inet", self.table, check=False)
+
+    def end(self):
+        """The same, and the other programs are gone."""
+        self.clear()
+        for process in self.processes:
+            process.kill()
+            process.wait()
+        self.processes = []
+
+
+def port_of(url):
+    """The port that a URL of the lab names."""
+    return int(url.split("/")[2].rpartition(":")[2])
+
+
+class Fault:
+    """A kind of fault, at one machine. `guest` runs commands in it, `outside` is the lab's side, `random` says what was left open."""
+
+    # Whether it makes sense before the machine was ready, from which stage's end on, and until the end of which.
+    since, until = "", "ready"
+    # The power goes off instead of something lasting.
+    cut = False
+    # Seconds that it lasts.
+    lasts = (15, 45)
+    engines = ("container",)
+    # How often it is drawn, beside the others.
+    weight = 1
+
+    def __init__(self, guest, outside, random):
+        self.guest, self.outside, self.random, self.note = guest, outside, random, ""
+
+    def begin(self):
+        """Breaks it."""
+
+    def during(self):
+        """Once a second while it lasts."""
+
+    def end(self):
+        """Takes the cause away, and mends nothing."""
+        self.outside.end()
+
+
+class PowerCut(Fault):
+    """power cut"""
+    cut, engines, weight = True, ("container", "qemu"), 3
+
+
+class AptDown(Fault):
+    """apt's mirror refuses connections"""
+    until = "docker"
+
+    def begin(self):
+        self.outside.refused(port_of(self.outside.lab["apt_mirror"]))
+
+
+class AptMissing(Fault):
+    """apt's mirror answers 404"""
+    until = "docker"
+
+    def begin(self):
+        self.outside.fake("status-404", port_of(self.outside.lab["apt_mirror"]), "")
+
+
+class AptTruncated(Fault):
+    """apt's mirror hands out the first half of each file"""
+    until = "docker"
+
+    def begin(self):
+        port = port_of(self.outside.lab["apt_mirror"])
+        self.outside.fake("truncated", port, f"http://{self.outside.host}:{port}")
+
+
+class DnsDead(Fault):
+    """DNS is silent"""
+
+    def begin(self):
+        self.outside.silent(53, ("tcp", "udp"))
+
+
+class DnsWrong(Fault):
+    """DNS answers with another machine's address"""
+
+    def begin(self):
+        words = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts", "--no-resolv", "--bind-interfaces", "--cache-size=0", "--pid-file",
+                 f"--listen-address={self.outside.host}", "--port=FAKE", f"--address=/#/{self.outside.host}"]
+        self.outside.led(53, words, ("tcp", "udp"))
+
+
+class Registry(Fault):
+    """The image registry, in one of its moods."""
+    until, kind = "stack", ""
+
+    def begin(self):
+        port = port_of(self.outside.lab["registry_mirror"])
+        self.outside.fake(self.kind, port, f"http://{self.outside.host}:{port}")
+
+
+class RegistryLimit(Registry):
+    """the image registry answers 429"""
+    kind = "status-429"
+
+
+class RegistryBroken(Registry):
+    """the image registry answers 500"""
+    kind = "status-500"
+
+
+class RegistrySlow(Registry):
+    """the image registry sends 256 KiB/s"""
+    kind, lasts = "slow", (40, 90)
+
+
+class AcmeDown(Fault):
+    """the ACME directory is silent"""
+    since = "host"
+
+    def begin(self):
+        self.outside.silent(port_of(self.outside.lab["acme_directory"]))
+
+
+class AcmeLimit(Fault):
+    """the ACME server says that there were too many orders"""
+    since = "host"
+
+    def begin(self):
+        port, tls = port_of(self.outside.lab["acme_directory"]), self.outside.state / "tls"
+        self.outside.fake("acme-limit", port, f"https://{self.outside.host}:{port}", tls / "acme.pem", tls / "acme.key")
+
+
+class DiskFull(Fault):
+    """the disk is full"""
+    since, engines = "host", ("container", "qemu")
+
+    def begin(self):
+        self.guest.run(f"fallocate -l $(df --output=avail -B1 / | tail -1) {FILLER}; cat /dev/zero >>{FILLER} 2>/dev/null; :")
+        self.note = self.guest.run("df --output=avail -h / | tail -1")
+
+    def during(self):
+        self.guest.run(f"cat /dev/zero >>{FILLER} 2>/dev/null; :")
+
+    def end(self):
+        self.guest.run(f"rm -f {FILLER}")
+
+
+class CrashLoop(Fault):
+    """a container dies once a second"""
+    since = "stack"
+
+    def begin(self):
+        names = [name for name in self.guest.containers() if "databases" not in name]
+        if not names:
+            raise LabError("there is no container to kill")
+        self.note = self.random.choice(names)
+
+    def during(self):
+        self.guest.run(f"kill -9 $(docker inspect -f '{{{{.State.Pid}}}}' {self.note}) 2>/dev/null; :")
+
+
+class DockerdKilled(Fault):
+    """dockerd is killed"""
+    since, lasts = "docker", (1, 3)
+
+    def begin(self):
+        self.guest.run("systemctl kill -s KILL --kill-whom=main docker")
+
+
+class NginxKilled(Fault):
+    """nginx is killed"""
+    since, lasts = "edge", (1, 3)
+
+    def begin(self):
+        self.guest.run("systemctl kill -s KILL nginx")
+
+
+class UfwReset(Fault):
+    """`ufw reset`, by hand"""
+    since, lasts = "harden", (1, 3)
+
+    def begin(self):
+        self.guest.run("ufw --force reset")
+
+
+class Reboot(Fault):
+    """A reboot in the middle of something."""
+    since, lasts, engines = "ready", (1, 2), ("container", "qemu")
+    words, wait = "", (0.5, 6.0)
+
+    def begin(self):
+        pause = self.random.uniform(*self.wait)
+        self.guest.start(self.words)
+        time.sleep(pause)
+        self.note = f"{pause:.1f} s after its start"
+        self.guest.start("sleep 0.2; systemctl reboot")
+
+
+class RebootInBackup(Reboot):
+    """reboot during a backup"""
+    words, wait = "bootstrapctl backup", (0.2, 4.0)
+
+
+class RebootInDeploy(Reboot):
+    """reboot during a deploy"""
+    words, wait = "bootstrapctl deploy --force", (0.5, 25.0)
+
+
+class RebootInRenewal(Reboot):
+    """reboot during the renewal of a certificate"""
+    words = "REQUESTS_CA_BUNDLE=/etc/julia-bootstrap/acme-ca.pem certbot renew -n --force-renewal --no-random-sleep-on-renew"
+
+
+class CutInBackup(PowerCut):
+    """power cut during a backup"""
+    since, doing, wait, weight = "ready", RebootInBackup.words, (0.2, 4.0), 1
+
+
+class CutInDeploy(PowerCut):
+    """power cut during a deploy"""
+    since, doing, wait, weight = "ready", RebootInDeploy.words, (0.5, 25.0), 1
+
+
+class CutInRenewal(PowerCut):
+    """power cut during the renewal of a certificate"""
+    since, doing, wait, weight = "ready", RebootInRenewal.words, (0.5, 6.0), 1
+
+
+class Clock(Fault):
+    """the clock is wrong by a day"""
+    engines = ("qemu",)
+    since = "host"
+
+    def begin(self):
+        self.note = self.random.choice(["+1 day", "-1 day"])
+        self.guest.run(f"date -s '{self.note}'")
+
+    def end(self):
+        self.guest.run(f"date -s @{time.time():.0f}")
+
+
+class Memory(Fault):
+    """a program takes all memory, and the OOM killer comes"""
+    engines = ("qemu",)
+    since = "host"
+
+    def begin(self):
+        self.guest.start("python3 -c 'a = []\nwhile True: a.append(b\"x\" * (1 << 24))'")
+
+
+ALL = {one.__name__: one for one in (
+    PowerCut, AptDown, AptMissing, AptTruncated, DnsDead, DnsWrong, RegistryLimit, RegistryBroken, RegistrySlow, AcmeDown, AcmeLimit, DiskFull, CrashLoop,
+    DockerdKilled, NginxKilled, UfwReset, RebootInBackup, RebootInDeploy, RebootInRenewal, CutInBackup, CutInDeploy, CutInRenewal, Clock, Memory)}
