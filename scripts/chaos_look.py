@@ -32,7 +32,7 @@ for pattern in ("/etc/julia-bootstrap/**/*.new", "/etc/nginx/**/*.new", "/etc/sy
 for path in glob.glob("/etc/letsencrypt/live/*/fullchain.pem"):
     if not os.path.getsize(path):
         wrong.append(f"{path} is empty")
-for words in (["nginx", "-t"], ["sshd", "-t"], ["ufw", "status"], ["dpkg", "--audit"], ["apt-get", "check", "-qq"]):
+for words in (["nginx", "-t"], ["sshd", "-t"], ["ufw", "status"], ["dpkg", "--audit"], ["apt-get", "check", "-qq", "-o", "DPkg::Lock::Timeout=600"]):
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode or words[0] == "dpkg" and done.stdout.strip() or words[0] == "ufw" and "inactive" in done.stdout:
         wrong.append(f"`{' '.join(words)}`: {(done.stdout + done.stderr).strip()[-200:]}")
