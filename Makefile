@@ -10,7 +10,7 @@ SEED ?= 1
 AUDIT ?= ports,ssh,tls,units,web,logins
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check lint boot audit audit-vm chaos chaos-vm test test-restore test-restore-vm test-pitr test-forms test-secrets test-launch test-lock test-oracles test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean
+.PHONY: help build tools check lint boot audit audit-vm chaos chaos-few chaos-vm test test-restore test-restore-vm test-pitr test-forms test-secrets test-launch test-lock test-oracles test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -72,10 +72,13 @@ audit-vm: build ## lynis, in QEMU
 chaos: build ## faults on purpose, each at a machine of its own: make chaos N=60 SEED=1 PROFILE=julia; goes on where it stopped
 	scripts/lab-boot $(LAB) scripts/chaos $(abspath $(BIN)) $(PROFILE) --runs $(N) --seed $(SEED) --results $(REPORTS)/chaos.jsonl --table $(REPORTS)/chaos.md
 
+chaos-few: build ## two of them at a small stack: part of `make test`
+	scripts/lab-boot $(LAB) scripts/chaos $(abspath $(BIN)) tests/lab/restore.yaml --runs 2 --seed 5 --results $(REPORTS)/chaos-few.jsonl --table $(REPORTS)/chaos-few.md
+
 chaos-vm: build ## the same in QEMU, where clock and memory are the machine's own: make chaos-vm N=6
 	scripts/lab-boot $(LAB) scripts/chaos $(abspath $(BIN)) $(PROFILE) --engine qemu --runs $(N) --seed $(SEED) --results $(REPORTS)/chaos.jsonl --table $(REPORTS)/chaos-vm.md
 
-test: tools check lint boot audit test-debian-12 ## everything above
+test: tools check lint boot audit chaos-few test-debian-12 ## everything above
 
 test-vm: build ## the minimal profile in QEMU; `lzma`, since an emulated processor unpacks `packed` in eight minutes
 	scripts/lab-boot $(LAB) $(BIN) boot minimal --engine qemu --format lzma --timeout 30m --report $(REPORTS)/minimal-qemu.json
