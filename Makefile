@@ -7,10 +7,12 @@ REPORTS ?= target/reports
 PROFILE ?= julia
 N ?= 60
 SEED ?= 1
+TARGET ?= profile
+FOR ?= 900
 AUDIT ?= ports,ssh,tls,units,web,logins
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check lint boot audit audit-vm chaos chaos-few chaos-vm test test-restore test-restore-vm test-pitr test-forms test-secrets test-launch test-lock test-oracles test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean
+.PHONY: help build tools check lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-launch test-lock test-oracles test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -77,6 +79,11 @@ chaos-few: build ## two of them at a small stack: part of `make test`
 
 chaos-vm: build ## the same in QEMU, where clock and memory are the machine's own: make chaos-vm N=6
 	scripts/lab-boot $(LAB) scripts/chaos $(abspath $(BIN)) $(PROFILE) --engine qemu --runs $(N) --seed $(SEED) --results $(REPORTS)/chaos.jsonl --table $(REPORTS)/chaos-vm.md
+
+fuzz: ## TARGET=profile|compose|overlay|env_file|answer FOR=900: what reads foreign text; with cargo-fuzz and a nightly compiler
+	mkdir -p target/fuzz/corpus/$(TARGET)
+	cargo +nightly fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz -s none -O $(TARGET) target/fuzz/corpus/$(TARGET) -- \
+	  -max_total_time=$(FOR) -timeout=1 -rss_limit_mb=256 -max_len=8192
 
 test: tools check lint boot audit chaos-few test-debian-12 ## everything above
 

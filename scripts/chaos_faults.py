@@ -87,6 +87,10 @@ class Fault:
     def begin(self):
         """Breaks it."""
 
+    def killed(self, unit):
+        """A service is killed, once it runs: stages run side by side, and it may be a moment away."""
+        self.guest.run(f"n=0; until systemctl is-active -q {unit}; do n=$((n + 1)); [ $n -lt 600 ] || exit 1; sleep 0.2; done; systemctl kill -s KILL --kill-whom=main {unit}", 150)
+
     def during(self):
         """Once a second while it lasts."""
 
@@ -216,7 +220,7 @@ class DockerdKilled(Fault):
     since, lasts = "docker", (1, 3)
 
     def begin(self):
-        self.guest.run("systemctl kill -s KILL --kill-whom=main docker")
+        self.killed("docker")
 
 
 class NginxKilled(Fault):
@@ -224,7 +228,7 @@ class NginxKilled(Fault):
     since, lasts = "edge", (1, 3)
 
     def begin(self):
-        self.guest.run("systemctl kill -s KILL nginx")
+        self.killed("nginx")
 
 
 class UfwReset(Fault):
@@ -232,7 +236,8 @@ class UfwReset(Fault):
     since, lasts = "harden", (1, 3)
 
     def begin(self):
-        self.guest.run("ufw --force reset")
+        # Stages run side by side: it may be a moment away.
+        self.guest.run("n=0; until ufw status 2>/dev/null | grep -q 'Status: active'; do n=$((n + 1)); [ $n -lt 600 ] || exit 1; sleep 0.2; done; ufw --force reset", 150)
 
 
 class Reboot(Fault):

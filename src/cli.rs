@@ -1,14 +1,20 @@
 //! The command line: one file a command, and what they share.
 
+mod adopt;
 mod boot;
 mod bundle;
 mod check;
+mod completions;
+mod diff;
 mod docs;
 mod explain;
+mod fleet;
+mod init;
 mod iso;
 mod lock;
 mod providers;
 mod render;
+mod schema;
 mod seal;
 mod server;
 mod sign;
@@ -45,6 +51,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(init::Init),
+    Adopt(adopt::Adopt),
     Render(render::Render),
     Check(check::Check),
     Iso(iso::Iso),
@@ -52,12 +60,16 @@ enum Command {
     Bundle(bundle::Bundle),
     Seal(seal::Seal),
     Explain(explain::Explain),
+    Diff(diff::Diff),
     Lock(lock::LockImages),
     Providers(providers::Providers),
     Launch(server::Launch),
     List(server::List),
     Destroy(server::Destroy),
     Sign(sign::Sign),
+    Schema(schema::Schema),
+    Completions(completions::Completions),
+    Man(completions::Man),
     #[command(hide = true)]
     Docs(docs::Docs),
 }
@@ -223,6 +235,8 @@ pub fn main() -> ExitCode {
         _ => Verbosity::Normal,
     };
     let result = match cli.command {
+        Command::Init(command) => command.run(),
+        Command::Adopt(command) => command.run(verbosity),
         Command::Render(command) => command.run(verbosity),
         Command::Check(command) => command.run(verbosity),
         Command::Iso(command) => command.run(verbosity),
@@ -230,12 +244,16 @@ pub fn main() -> ExitCode {
         Command::Bundle(command) => command.run(verbosity),
         Command::Seal(command) => command.run(verbosity),
         Command::Explain(command) => command.run(verbosity),
+        Command::Diff(command) => command.run(verbosity),
         Command::Lock(command) => command.run(verbosity),
         Command::Providers(command) => command.run(),
         Command::Launch(command) => command.run(verbosity),
         Command::List(command) => command.run(),
         Command::Destroy(command) => command.run(verbosity),
         Command::Sign(command) => command.run(verbosity),
+        Command::Schema(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
         Command::Docs(command) => command.run(),
     };
     result.unwrap_or_else(|error| {

@@ -9,10 +9,12 @@ macro_rules! tell {
 }
 pub(crate) use tell;
 
+pub mod adopt;
 pub mod budget;
 pub mod cli;
 pub mod deliver;
 pub mod distribution;
+pub mod diff;
 pub mod dotenv;
 pub mod encode;
 pub mod interpolation;

@@ -51,6 +51,7 @@ embed![
     "monitoring/compose.yaml",
     "nginx/nginx.conf.j2",
     "page.html",
+    "profile/init.yaml.j2",
     "runbook/en.md.j2",
     "runbook/pt-BR.md.j2",
     "stages/access",

@@ -1,5 +1,6 @@
 //! `render`: user-data on standard output, or a bundle in a folder.
 
+use super::fleet::Fleet;
 use super::{BAD_INPUT, Source, Verbosity, load_plan};
 use crate::deliver::provider::{self, Provider};
 use crate::encode::{self, Encoded, Format};
@@ -13,7 +14,7 @@ use url::Url;
 
 /// Print the user-data of a profile.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  julia-bootstrap render minimal -o user-data\n  julia-bootstrap render my.yaml --provider hetzner -o user-data\n  julia-bootstrap render my.yaml --format bundle -o out/\n  julia-bootstrap render my.yaml --set host.hostname=web1 --size")]
+#[command(after_help = "Examples:\n  julia-bootstrap render minimal -o user-data\n  julia-bootstrap render my.yaml --provider hetzner -o user-data\n  julia-bootstrap render my.yaml --format bundle -o out/\n  julia-bootstrap render my.yaml --set host.hostname=web1 --size\n  julia-bootstrap render my.yaml --hosts hosts.csv -o out/")]
 pub struct Render {
     #[command(flatten)]
     source: Source,
@@ -29,6 +30,10 @@ pub struct Render {
     /// Write a stub that fetches the rest from here, byte for byte what `bundle` writes.
     #[arg(long, value_name = "URL", conflicts_with_all = ["format", "size"], value_parser = address)]
     bundle_url: Option<Url>,
+    /// One user-data for each host of this table, into the folder that `-o` names: CSV whose first line names the columns, or a YAML list of
+    /// mappings; `name` names the file, all others are paths of the profile, as for `--set`.
+    #[arg(long, value_name = "FILE.csv|FILE.yaml", conflicts_with_all = ["size", "bundle_url"], requires = "output")]
+    hosts: Option<PathBuf>,
     /// Print bytes per section, before and after packing, instead of the user-data.
     #[arg(long)]
     size: bool,
@@ -83,6 +88,14 @@ impl Render {
         if self.format == Shape::Bundle && self.output.is_none() && !self.size {
             crate::tell!("error: a bundle is a folder: say where with `-o FOLDER`");
             return Ok(ExitCode::from(BAD_INPUT));
+        }
+        if let (Some(hosts), Some(folder)) = (&self.hosts, &self.output) {
+            if self.format == Shape::Bundle {
+                crate::tell!("error: `bundle` is one machine's folder: choose another format for a table of hosts");
+                return Ok(ExitCode::from(BAD_INPUT));
+            }
+            let provider = self.provider.as_deref().and_then(provider::named);
+            return Fleet { source: &self.source, folder, format: self.format.format(), provider }.render(hosts, verbosity);
         }
         let plan = match load_plan(&self.source, self.output.as_deref(), verbosity)? {
             Ok((_, plan)) => plan,

@@ -63,8 +63,8 @@ section! {
         secrets: with Secrets, "{}", "{POSTGRES_PASSWORD: generate}";
         /// Where the secrets with `sealed: true` lie encrypted, for the machine to fetch once at its first boot.
         sealed: optional SealedWritten, "none", "{url: \"https://files.example.com/agent.sealed\", file: agent.sealed.json}";
-        /// A Compose file beside the profile, instead of `services` here.
-        compose: optional Spanned<FilePath>, "the services written here", "compose.yaml";
+        /// A Compose file beside the profile; `services`, `volumes`, `networks` and `configs` here are laid over it, as an overlay is.
+        compose: optional Spanned<FilePath>, "only what is written here", "compose.yaml";
         /// Compose's services, passed on as written; what Compose cannot say stands in `x-bootstrap`.
         services: optional Services, "no stack", "{api: {image: \"nginx:1.27\"}}";
         /// Compose's volumes; one without a name of its own gets `<name>-<key>`.

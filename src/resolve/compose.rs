@@ -13,7 +13,7 @@ use crate::yaml::{self, Kind, Node};
 /// Top-level keys of an inline profile that form the Compose document, beside `x-*`.
 const INLINE: &[&str] = &["services", "volumes", "networks", "configs"];
 
-/// The document as written: the file that `compose:` names, or the profile's own services.
+/// The document as written: the file that `compose:` names with what the profile lays over it, or the profile's own services.
 pub fn document(written: &Written, root: &Node, report: &mut Report) -> Option<Node> {
     let entries = root.as_map().unwrap_or_default();
     let inline = |key: &Node| key.as_str().is_some_and(|key| INLINE.contains(&key));
@@ -32,19 +32,16 @@ pub fn document(written: &Written, root: &Node, report: &mut Report) -> Option<N
         let entries = entries.iter().filter(|(key, value)| part(key) && !value.is_null()).cloned().collect();
         return Some(Node { span: root.span, kind: Kind::Map(entries) });
     };
-    if let Some((key, _)) = entries.iter().find(|(key, value)| inline(key) && !value.is_null()) {
-        let name = key.as_str().unwrap_or_default();
-        report
-            .error(key.span, "conflict", format!("`{name}` stands here beside `compose`"))
-            .help("move it into the Compose file, or take `compose` out");
-    }
     let path = beside(file, report)?;
     let source = read_file(&path, Some(file.span), report)?;
-    let document = yaml::parse(report, source)?;
+    let mut document = yaml::parse(report, source)?;
     if document.as_map().is_none() {
         Reader { report }.wrong_type(&document, "a Compose file, which is a mapping,").help("begin it with `services:`");
         return None;
     }
+    // What the profile says beside it is laid over it, as an overlay is over a profile.
+    let over = entries.iter().filter(|(key, value)| inline(key) && !value.is_null()).cloned().collect();
+    yaml::merge(&mut document, Node { span: root.span, kind: Kind::Map(over) }, report);
     Some(document)
 }
 

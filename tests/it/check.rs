@@ -304,8 +304,8 @@ rejects! {
         "5:12 error[no-image] the service `b` has neither an image nor a source | add `image: …`, or `x-bootstrap: {source: {git: …, branch: main}}`";
     route_without_domain: said("services: {b: {image: \"x:1\", restart: always, healthcheck: {test: x}, x-bootstrap: {route: {port: 1}}}}") =>
         "5:92 error[no-domain] the service `b` has a route, and the profile has no domain | add `domain: …`, or take the route out";
-    compose_and_services: Test::new("compose: c.yaml\nvolumes: {a: }\nservices: {}\n").file("c.yaml", "services: {a: {image: \"x:1\", restart: always, healthcheck: {test: x}}}\n").findings() =>
-        "6:1 error[conflict] `volumes` stands here beside `compose` | move it into the Compose file, or take `compose` out";
+    compose_and_services: Test::new("compose: c.yaml\nvolumes: {a: {x-bootstrap: {backup: none}}}\nservices: {a: {healthcheck: {test: x}, ports: null}}\n").file("c.yaml", "services: {a: {image: \"x:1\", restart: always, ports: [\"80:80\"], volumes: [\"a:/a\"]}}\nvolumes: {a: }\n").findings() =>
+        "";
     compose_is_missing: said("compose: c.yaml").replace(std::env::temp_dir().to_str().unwrap_or_default(), "").split_once("cannot").map_or(String::new(), |(_, end)| end.into()) =>
         " be read: No such file or directory (os error 2) | check the path and its permissions";
     set_without_value: Test::new("").set("ssh.port").findings() =>

@@ -1,5 +1,6 @@
 //! The one integration-test binary: a file a feature.
 
+mod adopt;
 mod backup;
 mod budget;
 mod check;
@@ -8,6 +9,8 @@ mod cloud_signed;
 mod compose_values;
 mod deploy;
 mod dotenv;
+mod fleet;
+mod init;
 mod lock;
 mod packed;
 mod profile;

@@ -181,7 +181,9 @@ impl Engine for Container {
             .spawn()
             .context("starting systemd-nspawn")?;
         self.child = Some(child);
-        let found = interrupt::wait_until(Duration::from_secs(10), Duration::from_millis(50), || Ok(self.init().is_some()))?;
+        // Before it there is, for a moment, a process of systemd-nspawn's own.
+        let booted = || self.init().and_then(|init| fs::read_link(format!("/proc/{init}/exe")).ok()).is_some_and(|exe| !exe.ends_with("systemd-nspawn"));
+        let found = interrupt::wait_until(Duration::from_secs(10), Duration::from_millis(50), || Ok(booted()))?;
         let child = self.child.as_ref().map_or(0, Child::id);
         let pids = format!("{child} {}\n", self.init().unwrap_or(0));
         fs::write(self.folder.join("pids"), pids).context("noting the machine's processes")?;

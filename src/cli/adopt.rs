@@ -1,0 +1,154 @@
+//! `adopt`: a Compose file that is there becomes the stack of a profile.
+
+use super::init::{is, keys_of};
+use super::{BadInput, Verbosity};
+use crate::adopt::{Around, Head, adopt};
+use crate::distribution::Distribution;
+use crate::load::{self, Input, PathOrName};
+use crate::profile::text;
+use crate::report::Report;
+use crate::resolve::Ask;
+use crate::{deliver, dotenv, yaml};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Make a profile beside a Compose file, which stays as it is.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  julia-bootstrap adopt docker-compose.yml --domain shop.acme.dev --ssh-key github:anna\n  julia-bootstrap adopt compose.yaml -o shop.yaml\n\nExit codes: 0 written, 1 something failed, 2 the file cannot be read as a Compose file (nothing was written).")]
+pub struct Adopt {
+    /// The Compose file.
+    #[arg(value_name = "COMPOSE_FILE")]
+    file: PathBuf,
+    /// The profile, which is to lie beside the Compose file; a file that is there is left alone. Without it NAME.yaml.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Name of the machine and its stack; without it the folder's.
+    #[arg(long)]
+    name: Option<String>,
+    /// Host name that leads to the service that people use.
+    #[arg(long)]
+    domain: Option<String>,
+    /// A public key's line, its file, or `github:USER`; may be repeated. Without it those in ~/.ssh.
+    #[arg(long = "ssh-key", value_name = "KEY|FILE|github:USER")]
+    keys: Vec<String>,
+    /// What runs on the machine.
+    #[arg(long, default_value = "debian-13", value_parser = PossibleValuesParser::new(Distribution::ALL.map(Distribution::id)))]
+    distribution: String,
+}
+
+impl Adopt {
+    /// Runs the command.
+    pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
+        let mut report = Report::default();
+        let document = load::read_file(&self.file, None, &mut report).and_then(|source| yaml::parse(&mut report, source));
+        let Some(document) = document.filter(|_| !report.has_errors()) else {
+            super::tell(&mut report, verbosity);
+            return Ok(ExitCode::from(super::BAD_INPUT));
+        };
+        if document.get("services").and_then(yaml::Node::as_map).is_none() || document.get("distribution").is_some() {
+            let why = if document.get("distribution").is_some() { "it is a profile already" } else { "it has no `services`" };
+            bail!(BadInput(format!("{} is no Compose file: {why}", self.file.display())));
+        }
+        let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = self.name(folder, &document)?;
+        if let Some(domain) = &self.domain {
+            is::<text::Domain>(domain).map_err(|why| BadInput(format!("--domain: {why}")))?;
+        }
+        let keys = keys_of(&self.keys)?;
+        let output = self.output.clone().unwrap_or_else(|| self.file.with_file_name(format!("{name}.yaml")));
+        let secrets_file = output.with_extension("env");
+        let repository = repository(folder);
+        let around = Around { domain: self.domain.is_some(), repository: repository.as_ref().map(|(url, branch)| (url.as_str(), branch.as_str())) };
+        let adopted = adopt(&document, &around);
+        for path in [Some(&output), Some(&secrets_file).filter(|_| !adopted.secrets.is_empty())].into_iter().flatten() {
+            if path.exists() {
+                bail!(BadInput(format!("{} is there already, and nothing was written: name another profile with -o", path.display())));
+            }
+        }
+        let file = self.file.file_name().unwrap_or_default().to_string_lossy();
+        if output.parent().and_then(|folder| folder.canonicalize().ok()) != folder.canonicalize().ok() && output.parent() != Some(Path::new("")) {
+            bail!(BadInput("the profile has to lie beside the Compose file, which it names".to_owned()));
+        }
+        let distribution = Distribution::ALL.into_iter().find(|one| one.id() == self.distribution).context("the distribution")?;
+        let head = Head { name: &name, file: &file, distribution, keys: &keys, domain: self.domain.as_deref() };
+        let (values, unknown) = values(&adopted.secrets, &folder.join(".env"));
+        if !adopted.secrets.is_empty() {
+            deliver::file(&secrets_file, values.as_bytes(), 0o600)?;
+        }
+        deliver::file(&output, adopted.profile(&head).as_bytes(), 0o644)?;
+        if verbosity == Verbosity::Quiet {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let place = |span| report.sources.position(span).map_or_else(|| file.to_string(), |(name, line, _)| format!("{name}:{line}"));
+        let mut notes: Vec<_> = adopted.notes.iter().collect();
+        notes.sort_by_key(|note| note.span.start);
+        for (title, done) in [("Written into the profile:", true), ("To be decided:", false)] {
+            let rows: Vec<_> = notes.iter().filter(|note| note.done.is_some() == done).collect();
+            if !rows.is_empty() {
+                crate::tell!("{title}");
+            }
+            for note in rows {
+                crate::tell!("  {}: {}{}", place(note.span), note.found, note.done.as_ref().map(|done| format!(": {done}")).unwrap_or_default());
+            }
+        }
+        if !unknown.is_empty() {
+            crate::tell!("Values still to be written into {}: {}", secrets_file.display(), unknown.join(", "));
+        }
+        let env = if adopted.secrets.is_empty() { String::new() } else { format!(" --env-file {}", secrets_file.display()) };
+        crate::tell!("{} is written{}; {}. Next:", output.display(), if env.is_empty() { String::new() } else { format!(", and {} with the secrets, which belongs into no repository", secrets_file.display()) }, found(&output, &secrets_file, !env.is_empty()));
+        crate::tell!("  julia-bootstrap check {}{env}", output.display());
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What the user says, what the file says, or the folder's name.
+    fn name(&self, folder: &Path, document: &yaml::Node) -> Result<String> {
+        if let Some(name) = &self.name {
+            is::<text::Name>(name).map_err(|why| BadInput(format!("--name: {why}")))?;
+            return Ok(name.clone());
+        }
+        let of_file = document.get("name").and_then(yaml::Node::as_str).map(str::to_owned);
+        let of_folder = folder.canonicalize().ok().and_then(|folder| folder.file_name().map(|name| name.to_string_lossy().to_lowercase()));
+        let names = of_file.into_iter().chain(of_folder);
+        names.into_iter().find(|name| is::<text::Name>(name).is_ok()).ok_or_else(|| BadInput("the folder's name is no name for a machine: give `--name`".to_owned()).into())
+    }
+}
+
+/// How many findings a `check` of what was written has.
+fn found(profile: &Path, secrets: &Path, with_secrets: bool) -> String {
+    let mut report = Report::default();
+    let input = Input { ask: Ask::WithoutCommands, env_file: with_secrets.then(|| secrets.to_owned()), ..Input::new(PathOrName::Path(profile.to_owned())) };
+    load::load(&input, &|name| std::env::var(name).ok(), &mut report);
+    if report.findings().is_empty() { "nothing stands in the way".to_owned() } else { format!("`check` has {} for it", report.summary()) }
+}
+
+/// An env file with what is known of the secrets, and the names of those that are not.
+fn values(secrets: &BTreeMap<String, Option<String>>, beside: &Path) -> (String, Vec<String>) {
+    let there = std::fs::read_to_string(beside).unwrap_or_default();
+    let there: BTreeMap<String, String> = dotenv::read(&there).into_iter().filter_map(|(_, line)| line.ok()).collect();
+    let (mut text, mut unknown) = (String::from("# Secrets of the profile beside this file: for --env-file. Keep it out of repositories.\n"), Vec::new());
+    for (name, value) in secrets {
+        match value.as_ref().or_else(|| there.get(name)).and_then(|value| dotenv::dotenv_quote(value)) {
+            Some(quoted) => text += &format!("{name}={quoted}\n"),
+            None => {
+                text += &format!("#{name}=\n");
+                unknown.push(name.clone());
+            }
+        }
+    }
+    (text, unknown)
+}
+
+/// The repository that a folder is the top of, and its branch; without a login in its URL.
+fn repository(folder: &Path) -> Option<(String, String)> {
+    let git = folder.join(".git");
+    let config = std::fs::read_to_string(git.join("config")).ok()?;
+    let section = config.split("[remote \"origin\"]").nth(1)?;
+    let url = section.lines().take_while(|line| !line.starts_with('[')).find_map(|line| line.trim().strip_prefix("url = "))?.trim();
+    let head = std::fs::read_to_string(git.join("HEAD")).ok()?;
+    let branch = head.trim().strip_prefix("ref: refs/heads/")?;
+    (is::<text::GitUrl>(url).is_ok() && is::<text::GitRefName>(branch).is_ok()).then(|| (url.to_owned(), branch.to_owned()))
+}

@@ -1,0 +1,105 @@
+//! `diff`: what a change means for the machine.
+
+use super::{BAD_INPUT, BadInput, Verbosity};
+use crate::diff::{Change, Machine, Weight, diff};
+use crate::load::{Input, PathOrName};
+use crate::report::Report;
+use crate::resolve::Ask;
+use crate::{deliver, load, plan, yaml};
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Tell what differs between two machines: ports, services, data at risk, secrets, files.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  julia-bootstrap diff old.yaml new.yaml\n  julia-bootstrap diff rendered/ my.yaml --env-file my.env --json\n\nExit codes: 0 the same machine, 1 something differs, 2 one of them cannot be read.")]
+pub struct Diff {
+    /// A profile, an embedded profile's name, or a folder that `render --format bundle` wrote.
+    #[arg(value_name = "OLD")]
+    old: String,
+    /// The same.
+    #[arg(value_name = "NEW")]
+    new: String,
+    /// Read the values of `env` secrets from this file (NAME=VALUE lines) before the environment.
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Diff {
+    /// Runs the command.
+    pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
+        // 1 says that something differs: whatever cannot be read is bad input here.
+        let read = |name: &str| self.machine(name, verbosity).map_err(|error| anyhow::Error::from(BadInput(format!("{name}: {error:#}"))));
+        let (Some(old), Some(new)) = (read(&self.old)?, read(&self.new)?) else { return Ok(ExitCode::from(BAD_INPUT)) };
+        let changes = diff(&old, &new);
+        let text = if self.json { format!("{:#}\n", serde_json::json!({"changes": changes})) } else { words(&changes) };
+        deliver::stdout(text.as_bytes())?;
+        Ok(ExitCode::from(u8::from(!changes.is_empty())))
+    }
+
+    /// The machine that a profile or a bundle describes; `None` when what is wrong with it was told.
+    fn machine(&self, name: &str, verbosity: Verbosity) -> Result<Option<Machine>> {
+        let path = Path::new(name);
+        let files = if path.is_dir() {
+            bundle(path)?
+        } else {
+            let mut report = Report::default();
+            let input = Input { ask: Ask::WithoutCommands, env_file: self.env_file.clone(), ..Input::new(PathOrName::parse(name)) };
+            let profile = load::load(&input, &|name| std::env::var(name).ok(), &mut report);
+            if report.has_errors() || verbosity > Verbosity::Normal {
+                super::tell(&mut report, verbosity);
+            }
+            let Some(profile) = profile else { return Ok(None) };
+            plan::plan(&profile)?.files.into_iter().map(|file| (file.path, (file.mode, file.content))).collect()
+        };
+        let json = |path: &str| files.get(path).map(|(_, text): &(u32, String)| serde_json::from_str(text)).transpose();
+        let plan: serde_json::Value = json("/etc/julia-bootstrap/plan.json").context("reading plan.json")?.context("there is no plan.json in it: is it a bundle?")?;
+        let place = format!("/opt/{}/compose.yaml", plan["name"].as_str().unwrap_or_default());
+        let compose = match files.get(&place) {
+            None => serde_json::Value::Null,
+            Some((_, text)) => {
+                let mut report = Report::new();
+                let source = report.sources.add(&place, text.as_str());
+                yaml::parse(&mut report, source).and_then(|node| yaml::to_json(&node)).with_context(|| format!("{place} cannot be read"))?
+            }
+        };
+        Ok(Some(Machine { files, plan, compose }))
+    }
+}
+
+/// The files of a folder that `render --format bundle` wrote.
+fn bundle(folder: &Path) -> Result<BTreeMap<String, (u32, String)>> {
+    let manifest = folder.join("manifest.json");
+    let text = std::fs::read_to_string(&manifest).with_context(|| format!("reading {}: is it a bundle?", manifest.display()))?;
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&text).with_context(|| format!("reading {}", manifest.display()))?;
+    let mut files = BTreeMap::new();
+    for row in rows {
+        let path = row["path"].as_str().context("a file without a path")?;
+        if Path::new(path).components().any(|part| matches!(part, std::path::Component::ParentDir)) {
+            bail!("{path} leads out of the bundle");
+        }
+        let mode = row["mode"].as_u64().or_else(|| row["mode"].as_str().and_then(|text| u64::from_str_radix(text, 8).ok())).unwrap_or(0o644);
+        let content = std::fs::read_to_string(folder.join("root").join(path.trim_start_matches('/'))).with_context(|| format!("reading {path}"))?;
+        files.insert(path.to_owned(), (u32::try_from(mode)?, content));
+    }
+    Ok(files)
+}
+
+fn words(changes: &[Change]) -> String {
+    let mut text = String::new();
+    for (weight, title) in [(Weight::Danger, "Careful"), (Weight::Notice, "Noticed by those who use it"), (Weight::Quiet, "Besides")] {
+        let rows: Vec<&Change> = changes.iter().filter(|change| change.weight == weight).collect();
+        if !rows.is_empty() {
+            text += &format!("{title}\n");
+        }
+        for change in rows {
+            text += &format!("  {:<9} {}\n", change.about, change.what);
+        }
+    }
+    if text.is_empty() { "the same machine\n".to_owned() } else { text }
+}

@@ -1,0 +1,198 @@
+//! `render --hosts`: one user-data for each row of a table, from one profile.
+
+use super::{BAD_INPUT, BadInput, Source, Verbosity, terminal_width};
+use crate::deliver::provider::Provider;
+use crate::encode::Format;
+use crate::profile::reader::{Reader, Value};
+use crate::profile::text::Hostname;
+use crate::report::{Report, Span};
+use crate::yaml::{self, Node};
+use crate::{deliver, load, plan};
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::HashSet;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// Most bytes of a table: a hundred thousand hosts with a key each.
+const MAX_TABLE: u64 = 64 << 20;
+/// So many findings are shown whole; of the others it is said how many there are.
+const SHOWN: usize = 20;
+
+/// One host.
+struct Row {
+    name: String,
+    /// Where it stands in the table.
+    line: usize,
+    sets: Vec<String>,
+}
+
+/// What is written for a host, and how.
+pub struct Fleet<'a> {
+    /// The profile and what is laid over it.
+    pub source: &'a Source,
+    /// The folder that gets a file for each host.
+    pub folder: &'a Path,
+    /// How the machines are written down; `None`: as the provider takes it.
+    pub format: Format,
+    /// For which provider.
+    pub provider: Option<&'a Provider>,
+}
+
+impl Fleet<'_> {
+    /// Renders every host of the table `path`; a row that will not do is told, and the others go on.
+    pub fn render(&self, path: &Path, verbosity: Verbosity) -> Result<ExitCode> {
+        let rows = table(path)?;
+        std::fs::create_dir_all(self.folder).with_context(|| format!("creating {}", self.folder.display()))?;
+        let began = Instant::now();
+        let bar = bar(rows.len(), verbosity);
+        let (next, bad) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(rows.len().max(1));
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if let Err(why) = self.one(row)
+                            && let Ok(mut bad) = bad.lock()
+                        {
+                            bad.push((row.line, format!("{}:{}: {}: {why}", path.display(), row.line, row.name)));
+                        }
+                        bar.inc(1);
+                    }
+                });
+            }
+        });
+        bar.finish_and_clear();
+        let mut bad = bad.into_inner().unwrap_or_default();
+        bad.sort();
+        for (_, why) in bad.iter().take(SHOWN) {
+            crate::tell!("error: {}", why.trim_end());
+        }
+        if bad.len() > SHOWN {
+            crate::tell!("error: and {} more rows", bad.len() - SHOWN);
+        }
+        if verbosity > Verbosity::Quiet {
+            let good = rows.len() - bad.len();
+            crate::tell!("{good} of {} hosts are in {} ({:.1} s)", rows.len(), self.folder.display(), began.elapsed().as_secs_f64());
+        }
+        Ok(if bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(BAD_INPUT) })
+    }
+
+    /// One host's file; an error is what is wrong with its row.
+    fn one(&self, row: &Row) -> Result<(), String> {
+        let mut input = self.source.input();
+        input.sets.extend(row.sets.iter().cloned());
+        let mut report = Report::default();
+        let profile = load::load(&input, &|name| std::env::var(name).ok(), &mut report);
+        let Some(profile) = profile else {
+            report.only_errors();
+            return Err(report.render_human(false, terminal_width()));
+        };
+        let render = || -> Result<Result<(), String>> {
+            let plan = plan::plan(&profile)?;
+            let format = self.provider.map_or(self.format, |provider| provider.form(plan.distribution));
+            let bytes = format.encode(&plan)?.user_data;
+            if let Some(excess) = self.provider.and_then(|provider| provider.excess(bytes.len())) {
+                return Ok(Err(format!("its user-data is {excess} bytes too long for the provider")));
+            }
+            deliver::file(&self.folder.join(&row.name), &bytes, 0o600)?;
+            Ok(Ok(()))
+        };
+        render().unwrap_or_else(|error| Err(format!("{error:#}")))
+    }
+}
+
+fn bar(rows: usize, verbosity: Verbosity) -> ProgressBar {
+    if verbosity == Verbosity::Quiet || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(rows as u64);
+    if let Ok(style) = ProgressStyle::with_template("{elapsed:>4} {wide_bar} {pos} of {len} hosts") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// The hosts of a table: CSV with a head, or a YAML list of mappings.
+fn table(path: &Path) -> Result<Vec<Row>> {
+    let size = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.len();
+    if size > MAX_TABLE {
+        bail!(BadInput(format!("{} has {size} bytes, more than {MAX_TABLE}: split it", path.display())));
+    }
+    let yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+    let rows = if yaml { yaml_rows(path)? } else { csv_rows(path)? };
+    let mut known = HashSet::new();
+    for row in &rows {
+        let place = format!("{}:{}", path.display(), row.line);
+        if !is_host_name(&row.name) {
+            bail!(BadInput(format!("{place}: `{}` is no host name, and its file is to be called so: write letters, digits and inner dashes", row.name)));
+        }
+        if !known.insert(&row.name) {
+            bail!(BadInput(format!("{place}: `{}` is there twice, and one would be written over the other", row.name)));
+        }
+    }
+    if rows.is_empty() {
+        bail!(BadInput(format!("{} names no host", path.display())));
+    }
+    Ok(rows)
+}
+
+fn is_host_name(name: &str) -> bool {
+    let mut report = Report::new();
+    let source = report.sources.add("name", name);
+    let node = Node::string(Span { source, start: 0, end: name.len() }, name);
+    Hostname::read(&node, &mut Reader { report: &mut report }).is_some()
+}
+
+/// A host's settings; without one of its own, its host name is its name.
+fn row(name: String, line: usize, cells: impl Iterator<Item = (String, String)>) -> Row {
+    let mut sets: Vec<String> = cells.map(|(path, value)| format!("{path}={value}")).collect();
+    if !sets.iter().any(|set| set.starts_with("host.hostname=")) {
+        sets.push(format!("host.hostname={}", serde_json::Value::from(name.as_str())));
+    }
+    Row { name, line, sets }
+}
+
+fn csv_rows(path: &Path) -> Result<Vec<Row>> {
+    let wrong = |error: csv::Error| BadInput(format!("{}: {error}", path.display()));
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(wrong)?;
+    let head: Vec<String> = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();
+    let Some(name) = head.iter().position(|column| column == "name") else {
+        bail!(BadInput(format!("{}:1: no column is called `name`: the first line names the columns, the others are paths of the profile, as `name,domain,host.timezone`", path.display())));
+    };
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(wrong)?;
+        let line = record.position().map_or(0, |position| usize::try_from(position.line()).unwrap_or(0));
+        // An empty cell leaves what the profile says.
+        let cells = head.iter().zip(record.iter()).enumerate().filter(|(index, (_, value))| *index != name && !value.is_empty());
+        rows.push(row(record.get(name).unwrap_or_default().to_owned(), line, cells.map(|(_, (path, value))| (path.clone(), value.to_owned()))));
+    }
+    Ok(rows)
+}
+
+fn yaml_rows(path: &Path) -> Result<Vec<Row>> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let mut report = Report::new();
+    let source = yaml::add_bytes(&mut report, &path.display().to_string(), &bytes);
+    let node = source.and_then(|source| yaml::parse(&mut report, source));
+    let Some(node) = node else { bail!(BadInput(report.render_human(false, terminal_width()).trim_end().to_owned())) };
+    let line = |node: &Node| report.sources.position(node.span).map_or(0, |(_, line, _)| line);
+    let mut rows = Vec::new();
+    let items = node.as_seq().with_context(|| format!("{}: a list of hosts is expected, each a mapping with `name` and paths of the profile", path.display())).map_err(|error| BadInput(error.to_string()))?;
+    for item in items {
+        let name = item.get("name").and_then(Node::as_str);
+        let (Some(name), Some(entries)) = (name, item.as_map()) else {
+            bail!(BadInput(format!("{}:{}: a host is a mapping with a `name`, as `- {{name: web1, domain: web1.example.com}}`", path.display(), line(item))));
+        };
+        let cells = entries.iter().filter(|(key, value)| key.as_str() != Some("name") && !value.is_null()).map(|(key, value)| {
+            (key.as_str().unwrap_or_default().to_owned(), yaml::to_json(value).unwrap_or_default().to_string())
+        });
+        rows.push(row(name.to_owned(), line(item), cells));
+    }
+    Ok(rows)
+}

@@ -1,0 +1,107 @@
+//! `render --hosts`, `schema`, `completions` and `man`.
+
+use crate::support::KEY;
+use assert_cmd::Command;
+use predicates::prelude::*;
+use std::path::Path;
+
+fn tool(folder: &Path) -> Command {
+    let mut command = Command::cargo_bin("julia-bootstrap").expect("the binary");
+    command.env_clear().current_dir(folder);
+    command
+}
+
+fn written(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder).map(|rows| rows.flatten().map(|row| row.file_name().to_string_lossy().into_owned()).collect()).unwrap_or_default();
+    names.sort();
+    names
+}
+
+#[test]
+fn each_row_is_a_machine_and_a_bad_one_stops_no_other() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let here = folder.path();
+    std::fs::write(here.join("p.yaml"), format!("version: 1\nname: t\ndistribution: debian-13\nadmin: {{ssh_keys: [\"{KEY}\"]}}\n")).expect("writes");
+    std::fs::write(here.join("hosts.csv"), "name,host.timezone,ssh.port\nweb1,Europe/Lisbon,2222\nweb2,,\nweb3,Mars/Base,\nweb4,UTC,0\n").expect("writes");
+    let yaml = "- {name: web1, host.timezone: Europe/Lisbon, ssh.port: 2222}\n- {name: web2}\n- {name: web3, host: {timezone: UTC, hostname: other}}\n";
+    std::fs::write(here.join("hosts.yaml"), yaml).expect("writes");
+    let out = |file: &str, folder: &str| {
+        let mut command = tool(here);
+        command.args(["render", "p.yaml", "--hosts", file, "-o", folder, "--format", "cloud-config"]);
+        command
+    };
+    let said = predicate::str::contains("hosts.csv:4: web3").and(predicate::str::contains("hosts.csv:5: web4")).and(predicate::str::contains("2 of 4 hosts"));
+    out("hosts.csv", "a").assert().code(2).stderr(said);
+    assert_eq!(written(&here.join("a")), ["web1", "web2"]);
+    out("hosts.yaml", "b").assert().success().stderr(predicate::str::contains("3 of 3 hosts"));
+    assert_eq!(std::fs::read(here.join("a/web1")).expect("reads"), std::fs::read(here.join("b/web1")).expect("reads"));
+    let alone = tool(here).args(["-q", "render", "p.yaml", "--format", "cloud-config", "--set", "host.hostname=web2"]).output().expect("runs");
+    assert_eq!(alone.stdout, std::fs::read(here.join("a/web2")).expect("reads"));
+    for (name, text, said) in [
+        ("twice.csv", "name\na\na\n", "there twice"),
+        ("path.csv", "name\n../../etc/x\n", "no host name"),
+        ("head.csv", "host,domain\na,b\n", "no column is called `name`"),
+        ("ragged.csv", "name,domain\na,b,c\n", "ragged.csv"),
+        ("empty.csv", "name\n", "names no host"),
+        ("bytes.csv", "name\n\u{0}\n", "no host name"),
+        ("map.yaml", "name: a\n", "a list of hosts"),
+        ("row.yaml", "- a\n", "row.yaml:1"),
+        ("broken.yaml", "- {a\n", "broken.yaml"),
+    ] {
+        std::fs::write(here.join(name), text).expect("writes");
+        out(name, "c").assert().code(2).stderr(predicate::str::contains(said));
+        assert!(written(&here.join("c")).is_empty(), "{name}");
+    }
+    tool(here).args(["render", "p.yaml", "--hosts", "hosts.csv"]).assert().code(2);
+    tool(here).args(["render", "p.yaml", "--hosts", "hosts.csv", "-o", "d", "--format", "bundle"]).assert().code(2);
+    tool(here).args(["render", "p.yaml", "--hosts", "nowhere.csv", "-o", "d"]).assert().failure();
+}
+
+#[test]
+fn the_schema_has_every_field_and_takes_the_profiles_that_are_here() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = tool(folder.path()).arg("schema").output().expect("runs").stdout;
+    let schema: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    for field in julia_bootstrap::profile::docs() {
+        let mut node = &schema;
+        for part in field.path.split('.') {
+            let (name, list) = part.strip_suffix("[]").map_or((part, false), |name| (name, true));
+            if let Some(forms) = node["anyOf"].as_array() {
+                node = forms.last().expect("a form");
+            }
+            node = if name.starts_with('<') { &node["additionalProperties"] } else { &node["properties"][name] };
+            node = if list { &node["items"] } else { node };
+        }
+        assert!(field.path.ends_with("[]") || node["description"].as_str().is_some_and(|text| text.contains(&field.doc)), "{}: {node}", field.path);
+    }
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    for (name, good) in [("reference", true), ("julia", true), ("minimal", true)] {
+        let path = format!("{}/profiles/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let mut report = julia_bootstrap::report::Report::new();
+        let source = report.sources.add(&path, std::fs::read_to_string(&path).expect("reads"));
+        let node = julia_bootstrap::yaml::parse(&mut report, source).expect("YAML");
+        let value = julia_bootstrap::yaml::to_json(&node).expect("JSON");
+        let wrong: Vec<String> = validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path)).collect();
+        assert_eq!(wrong.is_empty(), good, "{name}: {wrong:#?}");
+    }
+    for wrong in [r#"{"version": 1, "name": "t"}"#, r#"{"version": 2, "name": "t", "distribution": "debian-13"}"#, r#"{"version": 1, "name": "t", "distribution": "debian-13", "nmae": 1}"#, r#"{"version": 1, "name": "t", "distribution": "debian-13", "ssh": {"port": 0}}"#] {
+        assert!(!validator.is_valid(&serde_json::from_str(wrong).expect("JSON")), "{wrong}");
+    }
+}
+
+#[test]
+fn shells_and_man_are_told_of_every_command() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let text = String::from_utf8(tool(folder.path()).args(["completions", shell]).output().expect("runs").stdout).expect("text");
+        for word in ["render", "init", "bundle-url", "power-cut"] {
+            assert!(text.contains(word), "{shell}: {word}");
+        }
+    }
+    tool(folder.path()).args(["man", "-o", "man"]).assert().success();
+    let pages = written(&folder.path().join("man"));
+    for page in ["julia-bootstrap.1", "julia-bootstrap-render.1", "julia-bootstrap-init.1"] {
+        assert!(pages.contains(&page.to_owned()), "{pages:?}");
+    }
+    assert!(!pages.contains(&"julia-bootstrap-docs.1".to_owned()), "a hidden command has a page");
+}
