@@ -54,7 +54,7 @@ pub fn diff(old: &Machine, new: &Machine) -> Vec<Change> {
     found.secrets(old, new);
     found.sets("packages", Weight::Quiet, "is installed", "is not installed any more; where it is, it stays", &packages(&old.plan), &packages(&new.plan));
     found.files(old, new);
-    found.0.sort_by(|a, b| a.weight.cmp(&b.weight));
+    found.0.sort_by_key(|change| change.weight);
     found.0
 }
 
@@ -105,7 +105,7 @@ impl Found {
             if keys.is_empty() {
                 continue;
             }
-            let image = (was["image"] != service["image"]).then(|| format!(": {} becomes {}", text(&was["image"]), text(&service["image"]))).unwrap_or_default();
+            let image = if was["image"] == service["image"] { String::new() } else { format!(": {} becomes {}", text(&was["image"]), text(&service["image"])) };
             let how = if turns(old, &title) && turns(new, &title) { "is replaced, no request is lost" } else { "is made anew, and is away meanwhile" };
             self.add(Weight::Notice, "services", format!("{title} {how} ({}{image})", keys.join(", ")));
         }

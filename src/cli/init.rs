@@ -237,7 +237,7 @@ impl Init {
         match &self.with {
             None if ask.there => {
                 let rows = MORE.map(|(_, title)| title);
-                let picked = MultiSelect::with_theme(&ask.theme).with_prompt("What else (space chooses; what holds data is saved every night)").items(&rows).interact()?;
+                let picked = MultiSelect::with_theme(&ask.theme).with_prompt("What else (space chooses; what holds data is saved every night)").items(rows).interact()?;
                 Ok(picked.into_iter().map(|row| MORE[row].0).collect())
             }
             given => Ok(given.clone().unwrap_or_default()),

@@ -129,10 +129,10 @@ fn nothing_is_written_over_and_no_file_of_another_kind_is_taken() {
     let (folder, _) = adopted("services: {a: {image: \"x:1\"}}\n", &[]);
     let again = |words: &[&str]| {
         let mut command = tool(folder.path());
-        command.arg("adopt").args(words);
+        command.args(["adopt", "--name", "shop"]).args(words);
         command
     };
-    again(&["docker-compose.yml", "--name", "shop"]).assert().code(2).stderr(predicate::str::contains("is there already"));
+    again(&["docker-compose.yml"]).assert().code(2).stderr(predicate::str::contains("is there already"));
     again(&["shop.yaml", "-o", "x.yaml"]).assert().code(2).stderr(predicate::str::contains("no Compose file"));
     again(&["nowhere.yml"]).assert().code(2);
     again(&["docker-compose.yml", "-o", "sub/x.yaml"]).assert().code(2).stderr(predicate::str::contains("beside the Compose file"));

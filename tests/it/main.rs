@@ -8,6 +8,7 @@ mod cloud;
 mod cloud_signed;
 mod compose_values;
 mod deploy;
+mod diff;
 mod dotenv;
 mod fleet;
 mod init;

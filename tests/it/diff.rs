@@ -1,0 +1,67 @@
+//! `diff`: what a change means for the machine.
+
+use crate::support::KEY;
+use assert_cmd::Command;
+use std::path::Path;
+
+fn profile(more: &str) -> String {
+    format!("version: 1\nname: t\ndistribution: debian-13\nadmin: {{ssh_keys: [\"{KEY}\"]}}\ndomain: t.dev\n{more}")
+}
+
+fn diff(folder: &Path, old: &str, new: &str) -> (Option<i32>, String) {
+    let mut command = Command::cargo_bin("julia-bootstrap").expect("the binary");
+    let output = command.env_clear().env("TOKEN", "geheim-1").current_dir(folder).args(["-q", "diff", old, new]).output().expect("runs");
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+}
+
+const OLD: &str = "secrets: {DB: generate, TOKEN: {env: TOKEN}}
+backup: {}
+services:
+  api: {image: \"x:1\", restart: always, environment: {T: \"${TOKEN}\"}, healthcheck: {test: x}, x-bootstrap: {route: {path: /, port: 1}, deploy: blue-green}}
+  db: {image: \"postgres:16\", restart: always, environment: {P: \"${DB}\"}, volumes: [\"pg:/var/lib/postgresql/data\"], healthcheck: {test: x}, x-bootstrap: {backup: postgres}}
+  old: {image: \"x:1\", restart: always, healthcheck: {test: x}, volumes: [\"o:/o\"]}
+volumes: {pg: , o: {x-bootstrap: {backup: pause}}}
+";
+
+#[test]
+fn it_tells_what_opens_what_restarts_and_what_could_be_lost() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let here = folder.path();
+    let write = |name: &str, text: &str| std::fs::write(here.join(name), profile(text)).expect("writes");
+    write("old.yaml", OLD);
+    let gone = OLD.lines().filter(|line| !line.starts_with("  old:")).map(|line| line.replace(", o: {x-bootstrap: {backup: pause}}", "")).collect::<Vec<_>>().join("\n");
+    write("new.yaml", &(gone.replace("api: {image: \"x:1\"", "api: {image: \"x:2\"").replace("postgres:16", "postgres:17") + "\nfirewall: {allow: [\"99/udp\"]}\n"));
+    let (code, said) = diff(here, "old.yaml", "new.yaml");
+    assert_eq!(code, Some(1), "{said}");
+    for line in [
+        "the volume t-o belongs to nothing any more",
+        "db goes from postgres 16 to 17",
+        "99/udp opens to everybody",
+        "api is replaced, no request is lost (image: x:1 becomes x:2)",
+        "db is made anew, and is away meanwhile (image: postgres:16 becomes postgres:17)",
+        "old ends",
+    ] {
+        assert!(said.contains(line), "{line}:\n{said}");
+    }
+    assert!(said.find("Careful") < said.find("Noticed"), "{said}");
+    assert!(!said.contains("geheim"), "{said}");
+    assert_eq!(diff(here, "old.yaml", "old.yaml"), (Some(0), "the same machine\n".to_owned()));
+    let (code, said) = diff(here, "old.yaml", "nowhere.yaml");
+    assert_eq!(code, Some(2), "{said}");
+}
+
+#[test]
+fn a_bundle_is_a_machine_like_its_profile() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let here = folder.path();
+    std::fs::write(here.join("old.yaml"), profile(OLD)).expect("writes");
+    let mut command = Command::cargo_bin("julia-bootstrap").expect("the binary");
+    command.env_clear().env("TOKEN", "geheim-1").current_dir(here).args(["-q", "render", "old.yaml", "--format", "bundle", "-o", "out"]).assert().success();
+    assert_eq!(diff(here, "out", "old.yaml"), (Some(0), "the same machine\n".to_owned()));
+    std::fs::write(here.join("new.yaml"), profile(&OLD.replace("backup: {}", "backup: {keep: 9d}"))).expect("writes");
+    let (code, said) = diff(here, "out", "new.yaml");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("what is saved, or for how long, changes"), "{said}");
+    std::fs::create_dir(here.join("empty")).expect("makes a folder");
+    assert_eq!(diff(here, "empty", "old.yaml").0, Some(2));
+}
