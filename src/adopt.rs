@@ -74,15 +74,6 @@ fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
     node.get(key).filter(|value| !value.is_null()).and_then(Node::as_str)
 }
 
-/// The names that a list or a mapping holds.
-fn names(node: Option<&Node>) -> Vec<(&str, Span)> {
-    match node.map(|node| &node.kind) {
-        Some(Kind::Seq(items)) => items.iter().filter_map(|item| Some((item.as_str()?, item.span))).collect(),
-        Some(Kind::Map(entries)) => entries.iter().filter_map(|(key, _)| Some((key.as_str()?, key.span))).collect(),
-        _ => Vec::new(),
-    }
-}
-
 /// What to say beside `document`.
 pub fn adopt(document: &Node, around: &Around<'_>) -> Adopted {
     let mut adopted = Adopted::default();
@@ -222,7 +213,7 @@ impl Adopted {
         for (index, (name, service)) in services.iter().enumerate() {
             let Some((key, on)) = service.entry("depends_on") else { continue };
             let mut waits = Map::new();
-            for (other, _) in names(Some(on)) {
+            for (other, _) in on.names() {
                 let said = on.get(other).and_then(|how| text(how, "condition"));
                 let healthy = well(other, overlays);
                 let how = match said {
@@ -307,7 +298,7 @@ impl Adopted {
             bootstrap(&mut overlays[index]).insert("backup".into(), json!(kind));
             self.note(service.span, format!("`{name}` holds data"), Some("it is dumped every night"));
         }
-        for (name, span) in names(document.get("volumes")) {
+        for (name, span) in document.get("volumes").map(Node::names).unwrap_or_default() {
             let used = services.iter().any(|(_, service)| mounted(service).contains(&name));
             if used && !by_database.contains(&name) {
                 self.backup = true;

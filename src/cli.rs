@@ -183,6 +183,14 @@ fn plan_of(input: &Input, verbosity: Verbosity) -> anyhow::Result<Result<(Profil
     Ok(Ok((profile, plan)))
 }
 
+/// What `check` finds in a profile that was just written.
+fn findings(profile: &Path, env_file: Option<PathBuf>) -> Report {
+    let mut report = Report::default();
+    let input = Input { ask: Ask::WithoutCommands, env_file, ..Input::new(PathOrName::Path(profile.to_owned())) };
+    load::load(&input, &|name| std::env::var(name).ok(), &mut report);
+    report
+}
+
 /// Says, for `--verbose`, what was decided.
 fn decisions(profile: &Profile, plan: &Plan, verbosity: Verbosity) {
     if verbosity < Verbosity::Verbose {

@@ -1,7 +1,7 @@
 //! What a change of a profile means for its machine: not which lines differ, but what opens, restarts, is down, and what could be lost.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A machine as its files say it.
@@ -97,7 +97,7 @@ impl Found {
         };
         for (name, service) in &after {
             let Some(title) = shown(name, new) else { continue };
-            let Some(was) = before.get(name.as_str()) else {
+            let Some(was) = before.get(name) else {
                 self.add(Weight::Notice, "services", format!("{title} is new"));
                 continue;
             };
@@ -109,8 +109,8 @@ impl Found {
             let how = if turns(old, &title) && turns(new, &title) { "is replaced, no request is lost" } else { "is made anew, and is away meanwhile" };
             self.add(Weight::Notice, "services", format!("{title} {how} ({}{image})", keys.join(", ")));
         }
-        for name in before.keys().filter(|name| !after.contains_key(name.as_str())) {
-            if let Some(title) = shown(name, old).filter(|title| !after.contains_key(&format!("{title}-blue"))) {
+        for name in before.keys().filter(|name| !after.contains_key(*name)) {
+            if let Some(title) = shown(name, old).filter(|title| !after.contains_key(format!("{title}-blue").as_str())) {
                 self.add(Weight::Notice, "services", format!("{title} ends"));
             }
         }
@@ -127,7 +127,7 @@ impl Found {
         }
         let (before, after) = (section(&old.compose, "services"), section(&new.compose, "services"));
         for (name, service) in &after {
-            let Some(was) = before.get(name.as_str()) else { continue };
+            let Some(was) = before.get(name) else { continue };
             if let (Some((kind, a)), Some((other, b))) = (database(&was["image"]), database(&service["image"]))
                 && kind == other
                 && a != b
@@ -211,8 +211,9 @@ fn packages(plan: &Value) -> BTreeSet<String> {
     plan["packages"].as_object().into_iter().flatten().flat_map(|(_, list)| texts(list)).collect()
 }
 
-fn section<'v>(compose: &'v Value, name: &str) -> BTreeMap<String, &'v Value> {
-    compose[name].as_object().unwrap_or(&Map::new()).iter().map(|(key, _)| key.clone()).map(|key| (key.clone(), &compose[name][key])).collect()
+/// The entries of a section of a Compose file.
+fn section<'v>(compose: &'v Value, name: &str) -> BTreeMap<&'v str, &'v Value> {
+    compose[name].as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value)).collect()
 }
 
 /// The kind of a database, and the part of its version by which its data folder is called.

@@ -4,11 +4,9 @@ use super::init::{is, keys_of};
 use super::{BadInput, Verbosity};
 use crate::adopt::{Around, Head, adopt};
 use crate::distribution::Distribution;
-use crate::load::{self, Input, PathOrName};
 use crate::profile::text;
 use crate::report::Report;
-use crate::resolve::Ask;
-use crate::{deliver, dotenv, yaml};
+use crate::{deliver, dotenv, load, yaml};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -98,8 +96,13 @@ impl Adopt {
         if !unknown.is_empty() {
             crate::tell!("Values still to be written into {}: {}", secrets_file.display(), unknown.join(", "));
         }
-        let env = if adopted.secrets.is_empty() { String::new() } else { format!(" --env-file {}", secrets_file.display()) };
-        crate::tell!("{} is written{}; {}. Next:", output.display(), if env.is_empty() { String::new() } else { format!(", and {} with the secrets, which belongs into no repository", secrets_file.display()) }, found(&output, &secrets_file, !env.is_empty()));
+        let (mut env, mut beside) = (String::new(), String::new());
+        if !adopted.secrets.is_empty() {
+            env = format!(" --env-file {}", secrets_file.display());
+            beside = format!(", and {} with the secrets, which belongs into no repository", secrets_file.display());
+        }
+        let report = super::findings(&output, Some(secrets_file).filter(|_| !env.is_empty()));
+        crate::tell!("{} is written{beside}; {}. Next:", output.display(), outcome(&report));
         crate::tell!("  julia-bootstrap check {}{env}", output.display());
         Ok(ExitCode::SUCCESS)
     }
@@ -117,11 +120,8 @@ impl Adopt {
     }
 }
 
-/// How many findings a `check` of what was written has.
-fn found(profile: &Path, secrets: &Path, with_secrets: bool) -> String {
-    let mut report = Report::default();
-    let input = Input { ask: Ask::WithoutCommands, env_file: with_secrets.then(|| secrets.to_owned()), ..Input::new(PathOrName::Path(profile.to_owned())) };
-    load::load(&input, &|name| std::env::var(name).ok(), &mut report);
+/// What a `check` of what was written comes to.
+fn outcome(report: &Report) -> String {
     if report.findings().is_empty() { "nothing stands in the way".to_owned() } else { format!("`check` has {} for it", report.summary()) }
 }
 

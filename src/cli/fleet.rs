@@ -1,11 +1,11 @@
 //! `render --hosts`: one user-data for each row of a table, from one profile.
 
+use super::init::is;
 use super::{BAD_INPUT, BadInput, Source, Verbosity, terminal_width};
 use crate::deliver::provider::Provider;
 use crate::encode::Format;
-use crate::profile::reader::{Reader, Value};
 use crate::profile::text::Hostname;
-use crate::report::{Report, Span};
+use crate::report::Report;
 use crate::yaml::{self, Node};
 use crate::{deliver, load, plan};
 use anyhow::{Context, Result, bail};
@@ -37,9 +37,9 @@ pub struct Fleet<'a> {
     pub source: &'a Source,
     /// The folder that gets a file for each host.
     pub folder: &'a Path,
-    /// How the machines are written down; `None`: as the provider takes it.
+    /// How the machines are written down, where no provider chooses.
     pub format: Format,
-    /// For which provider.
+    /// For which provider, which then chooses the format.
     pub provider: Option<&'a Provider>,
 }
 
@@ -92,17 +92,16 @@ impl Fleet<'_> {
             report.only_errors();
             return Err(report.render_human(false, terminal_width()));
         };
-        let render = || -> Result<Result<(), String>> {
+        let render = || -> Result<()> {
             let plan = plan::plan(&profile)?;
             let format = self.provider.map_or(self.format, |provider| provider.form(plan.distribution));
             let bytes = format.encode(&plan)?.user_data;
             if let Some(excess) = self.provider.and_then(|provider| provider.excess(bytes.len())) {
-                return Ok(Err(format!("its user-data is {excess} bytes too long for the provider")));
+                bail!("its user-data is {excess} bytes too long for the provider");
             }
-            deliver::file(&self.folder.join(&row.name), &bytes, 0o600)?;
-            Ok(Ok(()))
+            deliver::file(&self.folder.join(&row.name), &bytes, 0o600)
         };
-        render().unwrap_or_else(|error| Err(format!("{error:#}")))
+        render().map_err(|error| format!("{error:#}"))
     }
 }
 
@@ -128,7 +127,7 @@ fn table(path: &Path) -> Result<Vec<Row>> {
     let mut known = HashSet::new();
     for row in &rows {
         let place = format!("{}:{}", path.display(), row.line);
-        if !is_host_name(&row.name) {
+        if is::<Hostname>(&row.name).is_err() {
             bail!(BadInput(format!("{place}: `{}` is no host name, and its file is to be called so: write letters, digits and inner dashes", row.name)));
         }
         if !known.insert(&row.name) {
@@ -139,13 +138,6 @@ fn table(path: &Path) -> Result<Vec<Row>> {
         bail!(BadInput(format!("{} names no host", path.display())));
     }
     Ok(rows)
-}
-
-fn is_host_name(name: &str) -> bool {
-    let mut report = Report::new();
-    let source = report.sources.add("name", name);
-    let node = Node::string(Span { source, start: 0, end: name.len() }, name);
-    Hostname::read(&node, &mut Reader { report: &mut report }).is_some()
 }
 
 /// A host's settings; without one of its own, its host name is its name.

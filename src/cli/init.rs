@@ -4,11 +4,9 @@ use super::{BAD_INPUT, BadInput};
 use crate::deliver;
 use crate::deliver::provider;
 use crate::distribution::Distribution;
-use crate::load::{self, Input, PathOrName};
 use crate::profile::reader::{Reader, Value};
 use crate::profile::{SshKey, text};
 use crate::report::Report;
-use crate::resolve::Ask;
 use crate::template;
 use crate::yaml::Node;
 use anyhow::{Context, Result, bail};
@@ -178,9 +176,12 @@ impl Init {
             "file": file.display().to_string(), "name": name, "distribution": self.distribution, "timezone": self.timezone, "size": size,
             "user": self.user, "keys": keys, "domain": if web { &domain } else { "" }, "email": if email == NONE { "" } else { &email },
             "image": if app { &image } else { "" }, "port": port, "health": self.health, "url": format!("http://127.0.0.1:{port}{}", self.health),
-            "backup": with.iter().any(|more| *more != More::None), "postgres": with.contains(&More::Postgres), "redis": with.contains(&More::Redis),
+            "postgres": with.contains(&More::Postgres), "redis": with.contains(&More::Redis),
         }))?;
-        let mut report = judged(&text)?;
+        let folder = tempfile::tempdir().context("making a temporary folder")?;
+        let draft = folder.path().join("profile.yaml");
+        std::fs::write(&draft, &text).context("writing a temporary file")?;
+        let mut report = super::findings(&draft, None);
         if report.has_errors() {
             super::tell(&mut report, super::Verbosity::Normal);
             return Ok(ExitCode::from(BAD_INPUT));
@@ -213,11 +214,7 @@ impl Init {
             return Ok(chosen);
         }
         let given: String = Question::with_theme(&ask.theme).with_prompt("A public key's line, its file, or github:USER").interact_text()?;
-        let found = named_keys(&given)?;
-        for key in &found {
-            crate::tell!("may log in: {}", shown(key));
-        }
-        Ok(found)
+        keys_of(&[given])
     }
 
     fn size(&self, ask: &Asker) -> Result<String> {
@@ -257,17 +254,6 @@ impl Init {
             None => crate::tell!("  julia-bootstrap render {file} -o user-data"),
         }
     }
-}
-
-/// What `check` says of a profile's text.
-fn judged(text: &str) -> Result<Report> {
-    let folder = tempfile::tempdir().context("making a temporary folder")?;
-    let path = folder.path().join("profile.yaml");
-    std::fs::write(&path, text).context("writing a temporary file")?;
-    let mut report = Report::default();
-    let input = Input { ask: Ask::WithoutCommands, lock: false, ..Input::new(PathOrName::Path(path)) };
-    load::load(&input, &|_| None, &mut report);
-    Ok(report)
 }
 
 /// The keys that were given, or else those in the home folder; they are told with their fingerprints.

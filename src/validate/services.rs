@@ -254,7 +254,7 @@ fn relative(source: &str, span: Span, report: &mut Report) {
 }
 
 fn references(service: &Extended, document: &Node, names: &[&str], report: &mut Report) {
-    for (other, span) in texts(service.node.get("depends_on")) {
+    for (other, span) in names_of(service, "depends_on") {
         if !names.contains(&other) {
             let finding = report.error(span, "no-service", format!("there is no service `{}`", shown(other)));
             match nearest(other, names.iter().copied()) {
@@ -278,7 +278,7 @@ fn references(service: &Extended, document: &Node, names: &[&str], report: &mut 
     }
     // What only a variable names is not known here, and what is not started misses nobody.
     let known = |name: &str| !name.contains('$') && !service.is_optional();
-    let linked = ["links", "volumes_from"].iter().flat_map(|key| texts(service.node.get(key)));
+    let linked = ["links", "volumes_from"].iter().flat_map(|key| names_of(service, key));
     let shared = ["network_mode", "ipc", "pid"].iter().filter_map(|key| {
         let node = service.node.get(key)?;
         Some((node.as_str()?.strip_prefix("service:")?, node.span))
@@ -290,7 +290,7 @@ fn references(service: &Extended, document: &Node, names: &[&str], report: &mut 
                 .help(format!("the services are {}", names.join(", ")));
         }
     }
-    for (network, span) in texts(service.node.get("networks")) {
+    for (network, span) in names_of(service, "networks") {
         let there = document.get("networks").and_then(|networks| networks.entry(network));
         if there.is_none() && network != "default" {
             undeclared("network", "networks", network, span, document, report);
@@ -298,17 +298,12 @@ fn references(service: &Extended, document: &Node, names: &[&str], report: &mut 
     }
 }
 
-/// The items of a list or the keys of a mapping.
-fn texts(node: Option<&Node>) -> Vec<(&str, Span)> {
-    match node.map(|node| &node.kind) {
-        Some(Kind::Seq(items)) => items.iter().filter_map(|item| Some((item.as_str()?, item.span))).collect(),
-        Some(Kind::Map(entries)) => entries.iter().filter_map(|(key, _)| Some((key.as_str()?, key.span))).collect(),
-        _ => Vec::new(),
-    }
+fn names_of<'s>(service: &'s Extended, key: &str) -> Vec<(&'s str, Span)> {
+    service.node.get(key).map(Node::names).unwrap_or_default()
 }
 
 fn undeclared(what: &str, key: &str, name: &str, span: Span, document: &Node, report: &mut Report) {
-    let known = document.get(key).map(|node| texts(Some(node))).unwrap_or_default();
+    let known = document.get(key).map(Node::names).unwrap_or_default();
     let message = format!("the {what} `{}` is not declared under `{key}`", shown(name));
     let finding = report.error(span, "undeclared", message);
     match nearest(name, known.iter().map(|(name, _)| *name)) {

@@ -143,6 +143,15 @@ impl Node {
         Some(entries.remove(at).1)
     }
 
+    /// The texts of a list or the keys of a mapping: Compose takes names in either form.
+    pub fn names(&self) -> Vec<(&str, Span)> {
+        match &self.kind {
+            Kind::Seq(items) => items.iter().filter_map(|item| Some((item.as_str()?, item.span))).collect(),
+            Kind::Map(entries) => entries.iter().filter_map(|(key, _)| Some((key.as_str()?, key.span))).collect(),
+            Kind::Scalar { .. } => Vec::new(),
+        }
+    }
+
     /// "a mapping", "a list", "text": what errors call it.
     pub fn describe(&self) -> &'static str {
         match &self.kind {

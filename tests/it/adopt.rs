@@ -1,10 +1,8 @@
 //! `adopt`: a Compose file becomes the stack of a profile.
 
-use crate::support::{KEY, compose_client};
-use assert_cmd::Command;
+use crate::support::{KEY, compose_client, tool};
 use predicates::prelude::*;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 const FILE: &str = r#"version: "3.8"
 x-base: &base {restart: always}
@@ -38,12 +36,6 @@ services:
     volumes: [{type: volume, source: redis, target: /data}]
 volumes: {pg: , redis: , uploads: }
 "#;
-
-fn tool(folder: &Path) -> Command {
-    let mut command = Command::cargo_bin("julia-bootstrap").expect("the binary");
-    command.env_clear().env("HOME", folder).current_dir(folder);
-    command
-}
 
 fn adopted(file: &str, more: &[&str]) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,7 +1,6 @@
 //! `diff`: what a change means for the machine.
 
-use crate::support::KEY;
-use assert_cmd::Command;
+use crate::support::{KEY, tool};
 use std::path::Path;
 
 fn profile(more: &str) -> String {
@@ -9,8 +8,7 @@ fn profile(more: &str) -> String {
 }
 
 fn diff(folder: &Path, old: &str, new: &str) -> (Option<i32>, String) {
-    let mut command = Command::cargo_bin("julia-bootstrap").expect("the binary");
-    let output = command.env_clear().env("TOKEN", "geheim-1").current_dir(folder).args(["-q", "diff", old, new]).output().expect("runs");
+    let output = tool(folder).env("TOKEN", "geheim-1").args(["-q", "diff", old, new]).output().expect("runs");
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
 }
 
@@ -55,8 +53,7 @@ fn a_bundle_is_a_machine_like_its_profile() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let here = folder.path();
     std::fs::write(here.join("old.yaml"), profile(OLD)).expect("writes");
-    let mut command = Command::cargo_bin("julia-bootstrap").expect("the binary");
-    command.env_clear().env("TOKEN", "geheim-1").current_dir(here).args(["-q", "render", "old.yaml", "--format", "bundle", "-o", "out"]).assert().success();
+    tool(here).env("TOKEN", "geheim-1").args(["-q", "render", "old.yaml", "--format", "bundle", "-o", "out"]).assert().success();
     assert_eq!(diff(here, "out", "old.yaml"), (Some(0), "the same machine\n".to_owned()));
     std::fs::write(here.join("new.yaml"), profile(&OLD.replace("backup: {}", "backup: {keep: 9d}"))).expect("writes");
     let (code, said) = diff(here, "out", "new.yaml");

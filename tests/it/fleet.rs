@@ -1,15 +1,8 @@
 //! `render --hosts`, `schema`, `completions` and `man`.
 
-use crate::support::KEY;
-use assert_cmd::Command;
+use crate::support::{KEY, tool};
 use predicates::prelude::*;
 use std::path::Path;
-
-fn tool(folder: &Path) -> Command {
-    let mut command = Command::cargo_bin("julia-bootstrap").expect("the binary");
-    command.env_clear().current_dir(folder);
-    command
-}
 
 fn written(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder).map(|rows| rows.flatten().map(|row| row.file_name().to_string_lossy().into_owned()).collect()).unwrap_or_default();

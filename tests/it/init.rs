@@ -1,15 +1,7 @@
 //! `init` as scripts use it; on a terminal it is tried by `tests/terminal/init`.
 
-use crate::support::KEY;
-use assert_cmd::Command;
+use crate::support::{KEY, tool};
 use predicates::prelude::*;
-use std::path::Path;
-
-fn tool(folder: &Path) -> Command {
-    let mut command = Command::cargo_bin("julia-bootstrap").expect("the binary");
-    command.env_clear().env("HOME", folder).current_dir(folder);
-    command
-}
 
 #[test]
 fn what_it_writes_passes_the_strict_check() {

@@ -140,3 +140,10 @@ pub fn compose_client() -> Option<Command> {
     }
     there.then(client)
 }
+
+/// The program as users run it: in a folder, which is their home as well, and without an environment.
+pub fn tool(folder: &std::path::Path) -> assert_cmd::Command {
+    let mut command = assert_cmd::Command::cargo_bin("julia-bootstrap").expect("the binary");
+    command.env_clear().env("HOME", folder).current_dir(folder);
+    command
+}
