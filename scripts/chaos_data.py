@@ -54,12 +54,11 @@ class Writer(threading.Thread):
 
 class Postgres(Writer):
     """Rows of a table."""
-    client = "psql -qAtX -h 127.0.0.1 -U postgres chaos"
+    # Over the socket inside its container nobody is asked for a password; over TCP the image may do so.
+    client = "psql -qAtX -U postgres chaos"
 
     def __init__(self, guest, service):
         super().__init__(guest, service)
-        # Over the socket inside its container nobody is asked for a password; over TCP the image may do so.
-        self.client = "psql -qAtX -U postgres chaos"
         guest.run(f"docker exec {self.container()} psql -qAtX -U postgres -c 'CREATE DATABASE chaos'")
         guest.run(f"docker exec {self.container()} {self.client} -c 'CREATE TABLE rows (n bigint PRIMARY KEY)'")
 

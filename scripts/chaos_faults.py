@@ -21,20 +21,19 @@ class Outside:
         self.state = pathlib.Path(lab["state_dir"])
         self.processes = []
 
-    def rules(self, text):
-        """An nftables table of the fault's own; nothing that is under way gets past it."""
+    def rule(self, hook, port, verdict, protocols=("tcp",)):
+        """What becomes of what the machine sends to a port of the lab, by an nftables table of the fault's own."""
         self.clear()
-        run("nft", "-f", "-", input=f"table inet {self.table} {{\n{text}\n}}\n")
+        lines = "\n".join(f'iifname "{self.lab["bridge"]}" {protocol} dport {port} {verdict}' for protocol in protocols)
+        run("nft", "-f", "-", input=f"table inet {self.table} {{\nchain fault {{ type {hook};\n{lines}\n}}\n}}\n")
 
     def silent(self, port, protocols=("tcp",)):
         """Nobody answers there."""
-        drops = "\n".join(f'iifname "{self.lab["bridge"]}" {protocol} dport {port} drop' for protocol in protocols)
-        self.rules(f"chain dropped {{ type filter hook input priority -10; {drops}\n }}")
+        self.rule("filter hook input priority -10", port, "drop", protocols)
 
     def refused(self, port):
         """Connections are refused, and those that stand are reset."""
-        rule = f'iifname "{self.lab["bridge"]}" tcp dport {port} reject with tcp reset'
-        self.rules(f"chain refused {{ type filter hook input priority -10; {rule}\n }}")
+        self.rule("filter hook input priority -10", port, "reject with tcp reset")
 
     def led(self, port, command, protocols=("tcp",)):
         """New connections reach another program."""
@@ -43,8 +42,7 @@ class Outside:
         time.sleep(0.7)
         if self.processes[-1].poll() is not None:
             raise LabError(f"`{command}` does not run")
-        leads = "\n".join(f'iifname "{self.lab["bridge"]}" {protocol} dport {port} redirect to :{fake}' for protocol in protocols)
-        self.rules(f"chain led {{ type nat hook prerouting priority dstnat - 5; {leads}\n }}")
+        self.rule("nat hook prerouting priority dstnat - 5", port, f"redirect to :{fake}", protocols)
 
     def fake(self, kind, port, upstream, *tls):
         """One of `chaos_fake.py`."""
@@ -80,6 +78,8 @@ class Fault:
     engines = ("container",)
     # How often it is drawn, beside the others.
     weight = 1
+    # What the machine is made to do first, and how many seconds into it the fault comes.
+    doing, wait = "", (0.0, 0.0)
 
     def __init__(self, guest, outside, random):
         self.guest, self.outside, self.random, self.note = guest, outside, random, ""
@@ -242,12 +242,11 @@ class UfwReset(Fault):
 
 class Reboot(Fault):
     """A reboot in the middle of something."""
-    since, lasts, engines = "ready", (1, 2), ("container", "qemu")
-    words, wait = "", (0.5, 6.0)
+    since, lasts, engines, wait = "ready", (1, 2), ("container", "qemu"), (0.5, 6.0)
 
     def begin(self):
         pause = self.random.uniform(*self.wait)
-        self.guest.start(self.words)
+        self.guest.start(self.doing)
         time.sleep(pause)
         self.note = f"{pause:.1f} s after its start"
         self.guest.start("sleep 0.2; systemctl reboot")
@@ -255,32 +254,37 @@ class Reboot(Fault):
 
 class RebootInBackup(Reboot):
     """reboot during a backup"""
-    words, wait = "bootstrapctl backup", (0.2, 4.0)
+    doing, wait = "bootstrapctl backup", (0.2, 4.0)
 
 
 class RebootInDeploy(Reboot):
     """reboot during a deploy"""
-    words, wait = "bootstrapctl deploy --force", (0.5, 25.0)
+    doing, wait = "bootstrapctl deploy --force", (0.5, 25.0)
 
 
 class RebootInRenewal(Reboot):
     """reboot during the renewal of a certificate"""
-    words = "REQUESTS_CA_BUNDLE=/etc/julia-bootstrap/acme-ca.pem certbot renew -n --force-renewal --no-random-sleep-on-renew"
+    doing = "REQUESTS_CA_BUNDLE=/etc/julia-bootstrap/acme-ca.pem certbot renew -n --force-renewal --no-random-sleep-on-renew"
 
 
-class CutInBackup(PowerCut):
+class CutInWork(PowerCut):
+    """A power cut in the middle of something."""
+    since, weight = "ready", 1
+
+
+class CutInBackup(CutInWork):
     """power cut during a backup"""
-    since, doing, wait, weight = "ready", RebootInBackup.words, (0.2, 4.0), 1
+    doing, wait = RebootInBackup.doing, RebootInBackup.wait
 
 
-class CutInDeploy(PowerCut):
+class CutInDeploy(CutInWork):
     """power cut during a deploy"""
-    since, doing, wait, weight = "ready", RebootInDeploy.words, (0.5, 25.0), 1
+    doing, wait = RebootInDeploy.doing, RebootInDeploy.wait
 
 
-class CutInRenewal(PowerCut):
+class CutInRenewal(CutInWork):
     """power cut during the renewal of a certificate"""
-    since, doing, wait, weight = "ready", RebootInRenewal.words, (0.5, 6.0), 1
+    doing, wait = RebootInRenewal.doing, RebootInRenewal.wait
 
 
 class Clock(Fault):

@@ -21,6 +21,11 @@ NSPAWN = ["systemd-nspawn", "-b", "--register=no", "--keep-unit", "--capability=
 SETTINGS = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}
 
 
+def enter(init):
+    """The words before a program that is to run in the container of this first process."""
+    return ["nsenter", "-t", str(init), "-m", "-p", "-n", "-u", "-i", "-C"]
+
+
 class Machine:
     """What `boot --keep` has left running."""
 
@@ -31,8 +36,7 @@ class Machine:
 
     def inside(self, *words, check=True, **more):
         """Runs a program as root in the machine."""
-        enter = ["nsenter", "-t", self.init, "-m", "-p", "-n", "-u", "-i", "-C"]
-        return run(*enter, *words, check=check, **more).stdout.strip()
+        return run(*enter(self.init), *words, check=check, **more).stdout.strip()
 
     def script(self, *arguments):
         """The guest's script for backups; its last line is JSON."""
