@@ -89,6 +89,7 @@ fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
         files.render("units", format!("{UNITS}/{name}-{what}"), 0o644, &format!("units/{what}.j2"), json!({}))?;
     }
     if profile.stack.is_some() {
+        files.copy("units", format!("{CODE}/zeros"), 0o755, "lib/zeros")?;
         files.render("units", format!("{UNITS}/docker.service.d/julia-bootstrap.conf"), 0o644, "units/docker.conf.j2", json!({}))?;
     }
     if profile.monitoring.is_some() {
@@ -231,6 +232,7 @@ fn base(files: &mut Files, profile: &Profile) -> Result<()> {
 
 fn web(files: &mut Files, profile: &Profile) -> Result<()> {
     files.render("web", "/etc/nginx/nginx.conf", 0o644, "nginx/nginx.conf.j2", edge::Edge::of(profile))?;
+    files.render("web", format!("{UNITS}/nginx.service.d/julia-bootstrap.conf"), 0o644, "units/nginx.conf.j2", json!({}))?;
     files.copy("web", format!("{CODE}/page.html"), 0o644, "page.html")?;
     if profile.tls.acme {
         files.copy("web", "/etc/letsencrypt/renewal-hooks/deploy/julia-bootstrap", 0o755, "lib/renewed")?;

@@ -43,8 +43,8 @@ def volume(broken):
     with open(IMAGE, "wb") as file:
         file.truncate(64 << 20)
     if not shutil.which("mkfs.ext4"):
-        # Every provider's image has it; the container lane's is smaller.
-        run("apt-get", "install", "-yq", "--no-install-recommends", "e2fsprogs")
+        # Every provider's image has it; the container lane's is smaller. Its own upgrades may be at work.
+        run("apt-get", "-o", "DPkg::Lock::Timeout=240", "install", "-yq", "--no-install-recommends", "e2fsprogs")
     run("mkfs.ext4", "-q", "-m", "0", IMAGE)
     run("mount", "-o", "loop", IMAGE, VOLUME)
     free = os.statvfs(VOLUME)
