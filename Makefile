@@ -12,7 +12,7 @@ FOR ?= 900
 AUDIT ?= ports,ssh,tls,units,web,logins
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-launch test-lock test-oracles test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean
+.PHONY: help build tools check lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-new-user test-launch test-lock test-oracles test-schema test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -29,6 +29,7 @@ check: build ## clippy, unit and integration tests, the machine's own programs, 
 	cargo test --release --locked
 	python3 -W error -m unittest discover -q -s tests/machine
 	scripts/size $(BIN)
+	scripts/test-terminal $(BIN)
 
 lint: build ## what is rendered, by the real tools
 	JULIA_BOOTSTRAP=$(BIN) scripts/lint
@@ -49,6 +50,9 @@ test-pitr: build ## PostgreSQL as it was at a moment, and a new machine that los
 test-forms: build ## the minimal profile in each form of user-data, as providers hand it over; in the container lane
 	scripts/lab-boot $(LAB) scripts/test-forms $(BIN)
 
+test-new-user: build ## a newcomer's path, from the clone by init, check, render and boot to verify; in the container lane
+	scripts/lab-boot $(LAB) scripts/new-user --binary $(abspath $(BIN)) --keep-reports $(REPORTS)
+
 test-secrets: build ## a secret of every kind: where it arrives, where it must not be seen, what waits for it; in the container lane
 	scripts/lab-boot $(LAB) scripts/test-secrets $(abspath $(BIN))
 
@@ -57,6 +61,9 @@ test-launch: build ## an order at a played provider, and the machine that it bec
 
 test-lock: build ## images by digest, from the lab's registry to the machine; in the container lane
 	scripts/lab-boot $(LAB) scripts/test-lock $(BIN)
+
+test-schema: build ## an editor completes, explains and checks profiles by `schema`; with yaml-language-server from npm
+	scripts/test-schema $(BIN)
 
 test-oracles: build ## what is sent to providers is what their own clients send; from PyPI
 	scripts/test-oracles $(BIN)
@@ -74,8 +81,8 @@ audit-vm: build ## lynis, in QEMU
 chaos: build ## faults on purpose, each at a machine of its own: make chaos N=60 SEED=1 PROFILE=julia; goes on where it stopped
 	scripts/lab-boot $(LAB) scripts/chaos $(abspath $(BIN)) $(PROFILE) --runs $(N) --seed $(SEED) --results $(REPORTS)/chaos.jsonl --table $(REPORTS)/chaos.md
 
-chaos-few: build ## two of them at a small stack: part of `make test`
-	scripts/lab-boot $(LAB) scripts/chaos $(abspath $(BIN)) tests/lab/restore.yaml --runs 2 --seed 7 --results $(REPORTS)/chaos-few.jsonl --table $(REPORTS)/chaos-few.md
+chaos-few: build ## one of them at a small stack: part of `make test`
+	scripts/lab-boot $(LAB) scripts/chaos $(abspath $(BIN)) tests/lab/restore.yaml --runs 1 --seed 7 --results $(REPORTS)/chaos-few.jsonl --table $(REPORTS)/chaos-few.md
 
 chaos-vm: build ## the same in QEMU, where clock and memory are the machine's own: make chaos-vm N=6
 	scripts/lab-boot $(LAB) scripts/chaos $(abspath $(BIN)) $(PROFILE) --engine qemu --runs $(N) --seed $(SEED) --results $(REPORTS)/chaos.jsonl --table $(REPORTS)/chaos-vm.md

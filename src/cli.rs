@@ -18,6 +18,7 @@ mod schema;
 mod seal;
 mod server;
 mod sign;
+mod verify;
 
 use crate::{budget, deliver};
 use crate::encode::{self, Encoded, Format};
@@ -57,6 +58,7 @@ enum Command {
     Check(check::Check),
     Iso(iso::Iso),
     Boot(boot::Boot),
+    Verify(verify::Verify),
     Bundle(bundle::Bundle),
     Seal(seal::Seal),
     Explain(explain::Explain),
@@ -249,6 +251,7 @@ pub fn main() -> ExitCode {
         Command::Check(command) => command.run(verbosity),
         Command::Iso(command) => command.run(verbosity),
         Command::Boot(command) => command.run(verbosity),
+        Command::Verify(command) => command.run(verbosity),
         Command::Bundle(command) => command.run(verbosity),
         Command::Seal(command) => command.run(verbosity),
         Command::Explain(command) => command.run(verbosity),

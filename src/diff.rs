@@ -4,11 +4,26 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A file's text. What comes packed is without its comments: it is the same where either form is.
+#[derive(Clone, Debug, Eq)]
+pub struct Text {
+    /// As it was written.
+    pub whole: String,
+    /// Without comments, as far as it is ours.
+    pub bare: String,
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.whole == other.whole || self.bare == other.bare
+    }
+}
+
 /// A machine as its files say it.
 #[derive(Debug, Default)]
 pub struct Machine {
     /// Permission bits and text of each file, by path.
-    pub files: BTreeMap<String, (u32, String)>,
+    pub files: BTreeMap<String, (u32, Text)>,
     /// `plan.json`.
     pub plan: Value,
     /// The Compose file, or nothing.
@@ -151,7 +166,7 @@ impl Found {
     /// Names alone: a value is never told, only that it is another one.
     fn secrets(&mut self, old: &Machine, new: &Machine) {
         let rows = |machine: &Machine| -> BTreeMap<String, Value> { machine.plan["secrets"].as_array().into_iter().flatten().map(|row| (text(&row["name"]), row.clone())).collect() };
-        let given = |machine: &Machine| -> Value { machine.files.get("/etc/julia-bootstrap/given.json").and_then(|(_, text)| serde_json::from_str(text).ok()).unwrap_or_default() };
+        let given = |machine: &Machine| -> Value { machine.files.get("/etc/julia-bootstrap/given.json").and_then(|(_, text)| serde_json::from_str(&text.whole).ok()).unwrap_or_default() };
         let (before, after, a, b) = (rows(old), rows(new), given(old), given(new));
         for (name, row) in &after {
             match before.get(name) {

@@ -6,9 +6,10 @@ mod digits;
 mod lzma;
 mod mixing;
 mod packed;
+pub mod read;
 pub mod scalar;
 pub mod signed;
-mod strip;
+pub mod strip;
 mod text;
 mod wrap;
 

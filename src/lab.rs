@@ -13,6 +13,7 @@ pub mod facility;
 pub mod image;
 pub mod injector;
 pub mod interrupt;
+pub mod live;
 pub mod net;
 pub mod outside;
 pub mod overrides;
@@ -20,6 +21,7 @@ pub mod random;
 pub mod report;
 pub mod run;
 pub mod ssh;
+pub mod timeline;
 pub mod view;
 
 /// What cloud-init's NoCloud data source reads.

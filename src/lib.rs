@@ -17,6 +17,7 @@ pub mod distribution;
 pub mod diff;
 pub mod dotenv;
 pub mod encode;
+pub mod explain;
 pub mod interpolation;
 pub mod lab;
 pub mod load;

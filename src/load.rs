@@ -8,7 +8,7 @@ use crate::report::{Report, SourceId, Span};
 use crate::yaml::{self, Node};
 use crate::resolve::{Ask, Origin};
 use crate::{dotenv, lock, resolve, validate};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -78,15 +78,20 @@ pub fn load(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &mut Re
     profile.filter(|_| !report.has_errors())
 }
 
-fn load_unsorted(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Option<Profile> {
+/// Each field at the top of a profile, overlays included, and where it stands: `my.yaml:15`.
+pub fn places(input: &Input) -> BTreeMap<String, String> {
+    let mut report = Report::default();
+    let Some(root) = written(input, &mut report) else { return BTreeMap::new() };
+    let place = |(key, _): &(Node, Node)| {
+        let (file, line, _) = report.sources.position(key.span)?;
+        Some((key.as_str()?.to_owned(), format!("{file}:{line}")))
+    };
+    root.as_map().into_iter().flatten().filter_map(place).collect()
+}
+
+/// The profile with all that is laid over it.
+fn written(input: &Input, report: &mut Report) -> Option<Node> {
     let mut root = read_profile(&input.profile, report)?;
-    if input.overlays.is_empty() && input.sets.is_empty() && is_compose(&root) {
-        let span = root.as_map().and_then(|entries| entries.first()).map_or(root.span, |(key, _)| key.span);
-        report
-            .error(span, "compose-file", "this is a Compose file, and what is read here is a profile, which may name one")
-            .help("write a file beside it: `version: 1`, `name: …`, `admin: {ssh_keys: [\"…\"]}` and `compose: FILE`, a line each");
-        return None;
-    }
     for path in &input.overlays {
         let overlay = read_file(path, None, report).and_then(|source| yaml::parse(report, source));
         if let Some(overlay) = overlay.filter(|overlay| is_mapping(overlay, "an overlay", report)) {
@@ -95,6 +100,18 @@ fn load_unsorted(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &m
     }
     for set in &input.sets {
         apply_set(&mut root, set, report);
+    }
+    Some(root)
+}
+
+fn load_unsorted(input: &Input, env: &dyn Fn(&str) -> Option<String>, report: &mut Report) -> Option<Profile> {
+    let root = written(input, report)?;
+    if input.overlays.is_empty() && input.sets.is_empty() && is_compose(&root) {
+        let span = root.as_map().and_then(|entries| entries.first()).map_or(root.span, |(key, _)| key.span);
+        report
+            .error(span, "compose-file", "this is a Compose file, and what is read here is a profile, which may name one")
+            .help("write a file beside it: `version: 1`, `name: …`, `admin: {ssh_keys: [\"…\"]}` and `compose: FILE`, a line each");
+        return None;
     }
     let variables = input.env_file.as_deref().map(|path| read_env_file(path, report)).unwrap_or_default();
     let lookup = |name: &str| variables.get(name).cloned().or_else(|| env(name));

@@ -53,6 +53,9 @@ embed![
     "nginx/nginx.conf.j2",
     "page.html",
     "profile/init.yaml.j2",
+    "reports/junit.xml.j2",
+    "reports/machine.html.j2",
+    "reports/page.html.j2",
     "runbook/en.md.j2",
     "runbook/pt-BR.md.j2",
     "stages/access",
@@ -117,6 +120,12 @@ fn systemd(value: String) -> Result<String, Error> {
     Ok(value.replace('\\', "\\\\").replace('%', "%%"))
 }
 
+/// Escapes a value for HTML and XML; of control characters only those are kept that XML can carry.
+fn html(value: String) -> String {
+    let carried = |letter: &char| !letter.is_control() || matches!(letter, '\n' | '\t' | '\r');
+    minijinja::HtmlEscape(&value.chars().filter(carried).collect::<String>()).to_string()
+}
+
 /// Quotes a value for nginx. nginx has no way to write a literal `$` there, so that is refused.
 fn nginx(value: String) -> Result<String, Error> {
     if value.contains('$') || value.chars().any(char::is_control) {
@@ -146,6 +155,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_syntax(syntax.build().expect("the standard delimiters do not clash"));
     environment.add_filter("systemd", systemd);
     environment.add_filter("nginx", nginx);
+    environment.add_filter("html", html);
     environment.set_loader(|name| {
         Ok(FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned()))
     });

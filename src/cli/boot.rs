@@ -62,9 +62,9 @@ pub struct Boot {
     /// Run only the checks whose identifiers begin so, such as `https,monitoring-panels`.
     #[arg(long, value_name = "PREFIXES", value_delimiter = ',', value_parser = checks)]
     checks: Vec<String>,
-    /// Write the result here as JSON.
-    #[arg(long, value_name = "FILE.json")]
-    report: Option<PathBuf>,
+    /// Write the result here: `.html` as a page, `.xml` as JUnit, else as JSON. May be repeated.
+    #[arg(long, value_name = "FILE.json|html|xml")]
+    report: Vec<PathBuf>,
     /// Leave the machine running at the end, and say how to get in.
     #[arg(long)]
     keep: bool,
@@ -181,7 +181,7 @@ impl Boot {
                 Box::new(Qemu::new(lab, &image, seed.clone(), self.accel, size, expect.ssh_port)?)
             }
         };
-        let ssh = Ssh { user: expect.admin_user.clone(), target: engine.reach().ssh, key: key.path(), from: None };
+        let ssh = Ssh { user: expect.admin_user.clone(), target: engine.reach().ssh, key: key.path(), from: None, person: None };
         if self.keep {
             key.keep();
         }
@@ -197,9 +197,9 @@ impl Boot {
             keep: self.keep,
         };
         let bundle = encoded.sha256;
-        let run = Run { engine: engine.as_mut(), lab: lab.as_ref(), expect: &expect, seed: &seed, ssh, bundle, options, injector: None };
+        let run = Run { engine: engine.as_mut(), lab: lab.as_ref(), expect: &expect, seed: &seed, ssh, bundle, options, injector: None, boots: Vec::new() };
         let report = run.run()?;
-        if let Some(path) = &self.report {
+        for path in &self.report {
             report.write(path)?;
         }
         crate::deliver::styled(&report.table())?;
@@ -231,7 +231,7 @@ fn tell_differences(sets: &[overrides::Override], plain: Option<&Profile>, boote
 }
 
 /// Reads `90s`, `15m`, `1h` or a bare number of seconds.
-fn checks(text: &str) -> Result<String, String> {
+pub(super) fn checks(text: &str) -> Result<String, String> {
     if CHECKS.iter().any(|check| check.id.starts_with(text)) {
         return Ok(text.to_owned());
     }

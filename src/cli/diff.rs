@@ -1,7 +1,8 @@
 //! `diff`: what a change means for the machine.
 
 use super::{BAD_INPUT, BadInput, Verbosity};
-use crate::diff::{Change, Machine, Weight, diff};
+use crate::diff::{Change, Machine, Text, Weight, diff};
+use crate::encode::{self, strip};
 use crate::load::{Input, PathOrName};
 use crate::report::Report;
 use crate::resolve::Ask;
@@ -9,14 +10,15 @@ use crate::{deliver, load, plan, yaml};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Tell what differs between two machines: ports, services, data at risk, secrets, files.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  julia-bootstrap diff old.yaml new.yaml\n  julia-bootstrap diff rendered/ my.yaml --env-file my.env --json\n\nExit codes: 0 the same machine, 1 something differs, 2 one of them cannot be read.")]
+#[command(after_help = "Examples:\n  julia-bootstrap diff old.yaml new.yaml\n  julia-bootstrap diff rendered/ my.yaml --env-file my.env --json\n  julia-bootstrap diff user-data my.yaml\n\nExit codes: 0 the same machine, 1 something differs, 2 one of them cannot be read.")]
 pub struct Diff {
-    /// A profile, an embedded profile's name, or a folder that `render --format bundle` wrote.
+    /// A profile, an embedded profile's name, a folder that `render --format bundle` wrote, or user-data in any format.
     #[arg(value_name = "OLD")]
     old: String,
     /// The same.
@@ -29,6 +31,9 @@ pub struct Diff {
     #[arg(long)]
     json: bool,
 }
+
+/// No user-data is larger: providers take 64 KiB at most, and files may be megabytes.
+const MOST: u64 = 16 << 20;
 
 impl Diff {
     /// Runs the command.
@@ -47,6 +52,8 @@ impl Diff {
         let path = Path::new(name);
         let files = if path.is_dir() {
             bundle(path)?
+        } else if let Some(files) = user_data(path)? {
+            files
         } else {
             let mut report = Report::default();
             let input = Input { ask: Ask::WithoutCommands, env_file: self.env_file.clone(), ..Input::new(PathOrName::parse(name)) };
@@ -55,16 +62,19 @@ impl Diff {
                 super::tell(&mut report, verbosity);
             }
             let Some(profile) = profile else { return Ok(None) };
-            plan::plan(&profile)?.files.into_iter().map(|file| (file.path, (file.mode, file.content))).collect()
+            plan::plan(&profile)?.files.into_iter().map(|file| {
+                let bare = strip::strip(&file).into_owned();
+                (file.path, (file.mode, Text { whole: file.content, bare }))
+            }).collect()
         };
-        let json = |path: &str| files.get(path).map(|(_, text): &(u32, String)| serde_json::from_str(text)).transpose();
+        let json = |path: &str| files.get(path).map(|(_, text): &(u32, Text)| serde_json::from_str(&text.whole)).transpose();
         let plan: serde_json::Value = json("/etc/julia-bootstrap/plan.json").context("reading plan.json")?.context("there is no plan.json in it: is it a bundle?")?;
         let place = format!("/opt/{}/compose.yaml", plan["name"].as_str().unwrap_or_default());
         let compose = match files.get(&place) {
             None => serde_json::Value::Null,
             Some((_, text)) => {
                 let mut report = Report::new();
-                let source = report.sources.add(&place, text.as_str());
+                let source = report.sources.add(&place, text.whole.as_str());
                 yaml::parse(&mut report, source).and_then(|node| yaml::to_json(&node)).with_context(|| format!("{place} cannot be read"))?
             }
         };
@@ -72,8 +82,24 @@ impl Diff {
     }
 }
 
+/// The files of a user-data; nothing where the file is none, and so a profile.
+fn user_data(path: &Path) -> Result<Option<BTreeMap<String, (u32, Text)>>> {
+    let Ok(file) = std::fs::File::open(path) else { return Ok(None) };
+    let mut bytes = Vec::new();
+    file.take(MOST).read_to_end(&mut bytes).context("reading it")?;
+    if ![&b"#cloud-config\n"[..], b"#!/bin/sh\n", b"\x1f\x8b", b"H4sI"].iter().any(|start| bytes.starts_with(start)) {
+        return Ok(None);
+    }
+    let whole = bytes.windows(13).any(|part| part == b"\nwrite_files:");
+    let text = |(path, (mode, whole_text)): (String, (u32, String))| {
+        let bare = if whole { strip::bare(&path, &whole_text) } else { whole_text.clone() };
+        (path, (mode, Text { whole: whole_text, bare }))
+    };
+    Ok(Some(encode::read::files(&bytes)?.into_iter().map(text).collect()))
+}
+
 /// The files of a folder that `render --format bundle` wrote.
-fn bundle(folder: &Path) -> Result<BTreeMap<String, (u32, String)>> {
+fn bundle(folder: &Path) -> Result<BTreeMap<String, (u32, Text)>> {
     let manifest = folder.join("manifest.json");
     let text = std::fs::read_to_string(&manifest).with_context(|| format!("reading {}: is it a bundle?", manifest.display()))?;
     let rows: Vec<serde_json::Value> = serde_json::from_str(&text).with_context(|| format!("reading {}", manifest.display()))?;
@@ -85,7 +111,11 @@ fn bundle(folder: &Path) -> Result<BTreeMap<String, (u32, String)>> {
         }
         let mode = row["mode"].as_u64().or_else(|| row["mode"].as_str().and_then(|text| u64::from_str_radix(text, 8).ok())).unwrap_or(0o644);
         let content = std::fs::read_to_string(folder.join("root").join(path.trim_start_matches('/'))).with_context(|| format!("reading {path}"))?;
-        files.insert(path.to_owned(), (u32::try_from(mode)?, content));
+        let mut bare = strip::bare(path, &content);
+        if row["packed_sha256"] != encode::sha256(bare.as_bytes()) {
+            bare.clone_from(&content);
+        }
+        files.insert(path.to_owned(), (u32::try_from(mode)?, Text { whole: content, bare }));
     }
     Ok(files)
 }

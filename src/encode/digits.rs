@@ -2,6 +2,7 @@
 
 use super::mixing::{Model, ONE};
 use super::text::{BASE, text};
+use sha2::{Digest, Sha256};
 
 /// The range has at least so many steps; a probability never rounds to nothing.
 const LEAST: u64 = 1 << 32;
@@ -89,6 +90,79 @@ pub fn encode(data: &[u8]) -> String {
     text(interval.finish().into_iter().skip(1))
 }
 
+/// The other way, for at most `most` bytes: `whole` says of the sum so far, after each NUL, whether that is all.
+pub fn decode(digits: &str, most: usize, whole: impl Fn(Sha256) -> bool) -> Option<Vec<u8>> {
+    [7, 8].into_iter().find_map(|width| {
+        let mut decoder = Decoder::new(digits, width);
+        let (mut out, mut sum) = (Vec::new(), Sha256::new());
+        while out.len() < most && decoder.is_within() {
+            let byte = decoder.byte()?;
+            out.push(byte);
+            sum.update([byte]);
+            if byte == 0 && whole(sum.clone()) {
+                return Some(out);
+            }
+        }
+        None
+    })
+}
+
+/// What the unpacker does, in Rust.
+struct Decoder<'a> {
+    digits: std::str::Chars<'a>,
+    alphabet: String,
+    model: Model,
+    width: u32,
+    number: u64,
+    range: u64,
+    /// Noughts that were read behind the end.
+    behind: u32,
+}
+
+impl<'a> Decoder<'a> {
+    fn new(digits: &'a str, width: u32) -> Self {
+        Self { digits: digits.chars(), alphabet: text(0..BASE as u8), model: Model::new(width), width, number: 0, range: 1, behind: 0 }
+    }
+
+    /// The last digits are told by what follows: noughts, as many as the range has digits.
+    fn is_within(&self) -> bool {
+        self.behind <= 2 * WINDOW
+    }
+
+    /// `None`: there is something that is no digit.
+    fn bit(&mut self) -> Option<u8> {
+        while self.range < LEAST {
+            self.range *= BASE;
+            let digit = match self.digits.next() {
+                Some(character) => self.alphabet.find(character)? as u64,
+                None => {
+                    self.behind += 1;
+                    0
+                }
+            };
+            self.number = self.number * BASE + digit;
+        }
+        let one = (self.range >> 16) * self.model.predict();
+        let bit = self.number < one;
+        if bit {
+            self.range = one;
+        } else {
+            self.number -= one;
+            self.range -= one;
+        }
+        self.model.update(bit);
+        Some(u8::from(bit))
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let mut byte = 0;
+        for _ in 0..self.width {
+            byte = byte << 1 | self.bit()?;
+        }
+        Some(byte)
+    }
+}
+
 /// How many digits each byte of `data` takes, in its place.
 pub fn costs(data: &[u8]) -> Vec<f64> {
     let width = width(data);
@@ -106,29 +180,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What the unpacker does, in Rust.
     fn decode(digits: &str, size: usize, width: u32) -> Vec<u8> {
-        let alphabet = text(0..BASE as u8);
-        let mut digits = digits.chars().map(|character| alphabet.find(character).expect("a digit") as u64);
-        let (mut number, mut range) = (0, 1);
-        let mut model = Model::new(width);
-        let mut bit = || {
-            while range < LEAST {
-                range *= BASE;
-                number = number * BASE + digits.next().unwrap_or(0);
-            }
-            let one = (range >> 16) * model.predict();
-            let bit = number < one;
-            if bit {
-                range = one;
-            } else {
-                number -= one;
-                range -= one;
-            }
-            model.update(bit);
-            u8::from(bit)
-        };
-        (0..size).map(|_| (0..width).fold(0, |byte, _| byte << 1 | bit())).collect()
+        let mut decoder = Decoder::new(digits, width);
+        (0..size).map(|_| decoder.byte().expect("digits alone")).collect()
     }
 
     fn round(data: &[u8]) -> String {

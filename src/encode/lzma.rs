@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result};
 use liblzma::stream::{LzmaOptions, MatchFinder, Mode, Stream};
+use liblzma::read::XzDecoder;
 use liblzma::write::XzEncoder;
-use std::io::Write;
+use std::io::{Read, Write};
 
 /// Smallest and largest window: a payload fits into it whole, and the smallest machine has room for it.
 const WINDOW: std::ops::RangeInclusive<usize> = 4096..=1 << 20;
@@ -27,4 +28,12 @@ pub fn compress(data: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = XzEncoder::new_stream(Vec::new(), stream);
     encoder.write_all(data).context("compressing")?;
     encoder.finish().context("compressing")
+}
+
+/// The other way, of at most `most` bytes.
+pub fn decompress(data: &[u8], most: u64) -> Result<Vec<u8>> {
+    let stream = Stream::new_lzma_decoder(256 << 20).context("preparing LZMA")?;
+    let mut out = Vec::new();
+    XzDecoder::new_stream(data, stream).take(most).read_to_end(&mut out).context("uncompressing")?;
+    Ok(out)
 }

@@ -5,7 +5,12 @@ use std::borrow::Cow;
 
 /// The file's text without what only people read. Files that are not ours come back as they are.
 pub fn strip(file: &File) -> Cow<'_, str> {
-    if file.strip { Cow::Owned(strip_text(&file.content, is_python(&file.path, &file.content))) } else { Cow::Borrowed(&file.content) }
+    if file.strip { Cow::Owned(bare(&file.path, &file.content)) } else { Cow::Borrowed(&file.content) }
+}
+
+/// The same of a file that is ours.
+pub fn bare(path: &str, content: &str) -> String {
+    strip_text(content, is_python(path, content))
 }
 
 /// Whether a file is a program in Python.

@@ -33,6 +33,25 @@ pub fn number(data: &[u8]) -> String {
     text(digits.skip_while(|digit| *digit == 0))
 }
 
+/// The other way: the bytes of [`number`], without those in front that are nought; nothing where a character is no digit.
+pub fn bytes(digits: &str) -> Option<Vec<u8>> {
+    let alphabet = text(0..BASE as u8);
+    // Four bytes to a limb, the lowest first.
+    let mut limbs: Vec<u64> = Vec::new();
+    for digit in digits.chars() {
+        let mut carry = alphabet.find(digit)? as u64;
+        for limb in &mut limbs {
+            carry += *limb * BASE;
+            *limb = carry & 0xffff_ffff;
+            carry >>= 32;
+        }
+        if carry != 0 {
+            limbs.push(carry);
+        }
+    }
+    Some(limbs.iter().rev().flat_map(|limb| (*limb as u32).to_be_bytes()).skip_while(|byte| *byte == 0).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +63,10 @@ mod tests {
         assert_eq!(number(b""), "");
         assert_eq!(number(&[0, 0, 88]), "~");
         assert_eq!(number(&[89]), "\"!");
+        for data in [&b""[..], &[88], &[1, 0, 0, 0, 0], b"any text that is longer than a limb"] {
+            assert_eq!(bytes(&number(data)).as_deref(), Some(data));
+        }
+        assert_eq!(bytes("a b"), None);
         assert_eq!(number(&(u32::MAX).to_be_bytes()), text([68, 40, 37, 34, 44]));
     }
 }

@@ -3,6 +3,7 @@
 mod backup;
 mod containers;
 mod deploy;
+mod dns;
 mod faults;
 mod https;
 mod machine;
@@ -25,6 +26,7 @@ use super::facility::Facility;
 use super::net::socket::Origin;
 use super::net::tls::Trust;
 use super::outside::{Neighbour, Role};
+use super::live;
 use super::report::{Row, Verdict};
 use super::ssh::{Script, Ssh};
 use super::view::View;
@@ -73,6 +75,8 @@ pub struct Context<'a> {
     pub faults: faults::Faults,
     /// Who could read the metadata service, asked once.
     pub metadata: Option<serde_json::Value>,
+    /// A machine that somebody runs, in place of one that was booted for this.
+    pub live: Option<&'a live::Names>,
 }
 
 /// A named check.
@@ -82,7 +86,21 @@ pub struct Check {
     /// What is held to.
     pub title: &'static str,
     needs: Needs,
+    place: Place,
     run: Function,
+}
+
+/// At which machines a check may be tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// At one that was booted for it and may be broken.
+    Booted,
+    /// At one that somebody runs as well: it takes nothing, and nobody notices.
+    Anywhere,
+    /// The same, once somebody may log in.
+    AnywhereBySsh,
+    /// Only at one that somebody runs.
+    Live,
 }
 
 /// How far a machine must have come for a check to make sense.
@@ -95,11 +113,19 @@ enum Needs {
 }
 
 use Needs::{Base, Ready};
+use Place::{Anywhere, AnywhereBySsh, Live};
 
 type Function = fn(&mut Context) -> Result<Outcome>;
 
 const fn check(id: &'static str, needs: Needs, title: &'static str, run: Function) -> Check {
-    Check { id, title, needs, run }
+    Check { id, title, needs, place: Place::Booted, run }
+}
+
+impl Check {
+    const fn at(mut self, place: Place) -> Self {
+        self.place = place;
+        self
+    }
 }
 
 /// Every check, in the order they run: what disturbs the machine comes late, the reboot last but for what watches it.
@@ -113,24 +139,26 @@ pub const CHECKS: &[Check] = &[
     check("containers-healthy", Ready, "Every service runs and is healthy", containers::healthy),
     check("containers-not-root", Ready, "No container's first process is root without a reason", containers::not_root),
     check("monitoring-volume", Ready, "A small volume is filled to the brim", faults::volume),
-    check("https-chain", Ready, "Certificates chain to the ACME server's root", https::chain),
-    check("https-redirect", Ready, "HTTP leads to HTTPS", https::redirect),
-    check("https-headers", Ready, "Security headers and HSTS are sent", https::headers),
-    check("https-versions", Ready, "TLS 1.2 and 1.3, nothing older", https::versions),
-    check("https-health", Ready, "Health paths answer 200 through nginx", https::health),
+    check("dns-names", Ready, "Every name leads to the machine", dns::names).at(Live),
+    check("https-chain", Ready, "Certificates chain to a root that is believed", https::chain).at(Anywhere),
+    check("https-expiry", Ready, "Certificates are valid for another week", https::expiry).at(Anywhere),
+    check("https-redirect", Ready, "HTTP leads to HTTPS", https::redirect).at(Anywhere),
+    check("https-headers", Ready, "Security headers and HSTS are sent", https::headers).at(Anywhere),
+    check("https-versions", Ready, "TLS 1.2 and 1.3, nothing older", https::versions).at(Anywhere),
+    check("https-health", Ready, "Health paths answer 200 through nginx", https::health).at(Anywhere),
     check("https-unlimited", Ready, "The route without a rate limit takes 60 requests at once", https::unlimited),
     check("https-rate-limit", Ready, "The route with a rate limit refuses most of 60 requests at once", https::limited),
-    check("https-unknown-host", Ready, "Unknown host names are closed without an answer", https::unknown_host),
-    check("https-routes", Ready, "Every route leads to a service that answers", routes::all),
-    check("https-websockets", Ready, "WebSockets pass where they are promised", routes::websockets),
-    check("https-logins", Ready, "Grafana refuses default credentials and sign-up", routes::logins),
-    check("https-closed", Ready, "Sign-up and first-run pages refuse everybody", routes::closed),
+    check("https-unknown-host", Ready, "Unknown host names are closed without an answer", https::unknown_host).at(Anywhere),
+    check("https-routes", Ready, "Every route leads to a service that answers", routes::all).at(Anywhere),
+    check("https-websockets", Ready, "WebSockets pass where they are promised", routes::websockets).at(Anywhere),
+    check("https-logins", Ready, "Grafana refuses default credentials and sign-up", routes::logins).at(Anywhere),
+    check("https-closed", Ready, "Sign-up and first-run pages refuse everybody", routes::closed).at(Anywhere),
     check("https-renewal", Ready, "A forced renewal changes what nginx serves", https::renewal),
     check("metadata-host", Ready, "The metadata service answers the machine itself, v4 and v6", metadata::host),
     check("metadata-containers", Ready, "The metadata service answers no container, v4 and v6", metadata::containers),
     check("secrets-modes", Ready, "Secrets are readable by root alone", secrets::modes),
     check("secrets-nowhere-else", Ready, "No secret's value in user-data, logs, console, ps or status", secrets::nowhere_else),
-    check("bootstrapctl-check", Ready, "The machine's own acceptance test passes", machine::own_check),
+    check("bootstrapctl-check", Ready, "The machine's own acceptance test passes", machine::own_check).at(AnywhereBySsh),
     check("machine-runbook", Ready, "Every command of the runbook is one", machine::runbook),
     check("machine-memory", Ready, "Everything has room in the machine's memory", machine::memory),
     check("backup-made", Ready, "A backup is made, and restored by way of trial", backup::made),
@@ -144,7 +172,7 @@ pub const CHECKS: &[Check] = &[
     check("monitoring-faults", Ready, "A stage, a backup's date and a service are broken", faults::others),
     // Alerts take minutes to come: meanwhile the ports are scanned.
     check("ports-canaries", Ready, "Canaries listen on the machine, as process and as container, v4 and v6", ports::canaries),
-    check("ports-scan", Base, "All TCP ports from outside, v4 and v6: only the planned ones", ports::scan),
+    check("ports-scan", Base, "All TCP ports from outside, v4 and v6: only the planned ones", ports::scan).at(Anywhere),
     check("ports-routes", Ready, "Routes into Docker's networks and to 127.0.0.1 lead nowhere", ports::routes),
     check("monitoring-service", Ready, "A service that stops is told to Slack as critical", faults::service),
     check("monitoring-stage", Ready, "A stage that keeps failing is told to Slack as critical", faults::stage),
@@ -164,13 +192,20 @@ pub const CHECKS: &[Check] = &[
 /// Runs every check.
 pub fn run_all(context: &mut Context) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
+    let here = |check: &&Check| match check.place {
+        Place::Booted => context.live.is_none(),
+        Place::Live => context.live.is_some(),
+        Place::Anywhere | Place::AnywhereBySsh => true,
+    };
     let asked = |check: &&Check| context.only.is_empty() || context.only.iter().any(|prefix| check.id.starts_with(prefix));
-    for check in CHECKS.iter().filter(asked).collect::<Vec<_>>() {
+    for check in CHECKS.iter().filter(here).filter(asked).collect::<Vec<_>>() {
         interrupt::check()?;
         context.view.now(&format!("checking: {}", check.title));
         let began = Instant::now();
         let outcome = if check.needs == Ready && !context.until.is_empty() {
             Outcome::Skipped(format!("the run ends with the stages {} (--until)", context.until.join(", ")))
+        } else if check.place == AnywhereBySsh && !context.ssh.is_somewhere() {
+            Outcome::Skipped("nobody may log in: --ssh USER@HOST".to_string())
         } else {
             (check.run)(context).unwrap_or_else(|error| Outcome::Fail(format!("{error:#}")))
         };
@@ -209,6 +244,8 @@ macro_rules! script {
     };
 }
 
+/// What runs on the machine.
+pub const VERSIONS: Script = script!("versions.py", 60);
 const BACKUP: Script = script!("backup.py", 1200);
 const CANARY_START: Script = script!("canary_start.py", 180);
 const CANARY_STOP: Script = script!("canary_stop.py", 120);
@@ -229,25 +266,35 @@ impl Context<'_> {
         self.neighbour.map(|neighbour| neighbour.origin(role)).unwrap_or_default()
     }
 
-    /// The machine's addresses and a place to look from, or the reason why there are none.
-    fn outside(&self) -> std::result::Result<(&Neighbour, Vec<IpAddr>), Outcome> {
-        match self.neighbour {
-            Some(neighbour) if !self.engine.reach().addresses.is_empty() => {
-                Ok((neighbour, self.engine.reach().addresses.clone()))
-            }
-            _ => Err(Outcome::Skipped(
+    /// The machine's addresses, or the reason why there are none.
+    fn addresses(&self) -> std::result::Result<Vec<IpAddr>, Outcome> {
+        let addresses = &self.engine.reach().addresses;
+        if addresses.is_empty() {
+            return Err(Outcome::Skipped(
                 "user-mode networking shows three ports only: boot in a lab (--lab) for this".to_string(),
-            )),
+            ));
         }
+        Ok(addresses.clone())
     }
 
-    /// Whom HTTPS checks believe: the ACME server's root, or anyone where there is no ACME.
+    /// The machine's addresses and a place to look from, or the reason why there are none.
+    fn outside(&self) -> std::result::Result<(&Neighbour, Vec<IpAddr>), Outcome> {
+        let addresses = self.addresses()?;
+        let neighbour = self.neighbour.ok_or_else(|| Outcome::Skipped("there is no place outside to look from: boot in a lab (--lab)".to_string()))?;
+        Ok((neighbour, addresses))
+    }
+
+    /// Whom HTTPS checks believe: the ACME server's root, or anyone where there is no ACME. At a machine that somebody
+    /// runs, whom the system believes.
     fn trust(&mut self) -> Result<Trust> {
         if !self.expect.acme {
             return Ok(Trust::Anyone);
         }
         if let Some(root) = &self.root {
             return Ok(Trust::Roots(root.clone()));
+        }
+        if self.live.is_some() {
+            return Ok(Trust::System);
         }
         let lab = self.lab.context("without a lab there is no ACME server whose root could be asked for")?;
         let root = https::fetch_root(lab)?;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::background::Watch;
 use super::check::{self, Context};
-use super::console::{self, Follower};
+use super::console::{self, Event, Follower};
 use super::engine::{Engine, Pulse};
 use super::expect::Expect;
 use super::facility::Facility;
@@ -16,6 +16,7 @@ use super::injector::{Injector, Word};
 use super::outside::{Neighbour, Role};
 use super::report::{Cut, RunReport};
 use super::ssh::Ssh;
+use super::timeline::Timeline;
 use super::view::{Tracker, View};
 use super::{Seed, interrupt, random};
 
@@ -25,6 +26,9 @@ const DNS_WRONG: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(20);
 /// A stage that is to be cut is cut so many seconds after its start at most: longer than any but the longest takes.
 const WITHIN_STAGE: f64 = 20.0;
+
+/// So much of the console is kept with the report: a first boot writes about 1,500 lines.
+const CONSOLE_LINES: usize = 5000;
 
 /// What is said for the moment before the first stage, in which the payload is unpacked.
 const UNPACK: &str = "unpack";
@@ -88,6 +92,8 @@ pub struct Run<'a> {
     pub options: Options,
     /// The program that makes faults, while it runs.
     pub injector: Option<Injector>,
+    /// What the stages did so far, boot by boot.
+    pub boots: Vec<Timeline>,
 }
 
 /// How a boot went.
@@ -181,8 +187,10 @@ impl Run<'_> {
             root: None,
             faults: Default::default(),
             metadata: None,
+            live: None,
         };
         let checks = check::run_all(&mut context)?;
+        let versions = self.versions();
         if self.options.keep {
             view.say(&format!("kept: {}; {}", self.ssh.invitation(), self.engine.keep()));
         } else {
@@ -200,7 +208,21 @@ impl Run<'_> {
             seed: self.cuts_wanted().then_some(self.options.seed),
             power_cuts: cuts,
             checks,
+            versions,
+            console: console::tail(self.engine.console(), CONSOLE_LINES),
+            boots: self.boots,
         })
+    }
+
+    /// What runs on the machine, and what looked at it.
+    fn versions(&self) -> Vec<(String, String)> {
+        let mut rows = vec![("julia-bootstrap".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
+        // A machine that cannot be asked is told of by the checks.
+        if let Ok(value) = self.ssh.script(&check::VERSIONS, &[]) {
+            let told = value.as_object().into_iter().flatten();
+            rows.extend(told.filter_map(|(name, text)| Some((name.clone(), text.as_str()?.to_owned()))));
+        }
+        rows
     }
 
     fn cuts_wanted(&self) -> bool {
@@ -263,6 +285,22 @@ impl Run<'_> {
         watch: Option<&Watch>,
         cut: Option<&Moment>,
     ) -> Result<(Boot, Tracker)> {
+        let began = Instant::now();
+        let (boot, tracker) = self.follow_until(view, dns, watch, cut)?;
+        let taken = cut.is_some_and(|moment| boot.cut || !matches!(moment, Moment::Asked));
+        if let Some(line) = self.boots.last_mut() {
+            line.ended(began.elapsed().as_secs_f64(), boot.ready, taken);
+        }
+        Ok((boot, tracker))
+    }
+
+    fn follow_until(
+        &mut self,
+        view: &View,
+        dns: &mut Names,
+        watch: Option<&Watch>,
+        cut: Option<&Moment>,
+    ) -> Result<(Boot, Tracker)> {
         let mut follower = Follower::at_end(self.engine.console());
         let began = Instant::now();
         self.engine.start()?;
@@ -275,6 +313,7 @@ impl Run<'_> {
             watch.emulated(self.engine.accel() == "tcg");
         }
         let mut tracker = Tracker::default();
+        self.boots.push(Timeline::new(self.boots.len() + 1));
         let mut boot = Boot::default();
         let mut failed: Option<Instant> = None;
         let mut seen: Option<f64> = None;
@@ -291,6 +330,9 @@ impl Run<'_> {
                 }
                 tracker.take(&event);
                 view.event(&event, &tracker);
+                if let (Some(line), Event::Stage { name, state, .. }) = (self.boots.last_mut(), &event) {
+                    line.stage(name, state, began.elapsed().as_secs_f64());
+                }
                 if let Some(injector) = &mut self.injector {
                     injector.event(began.elapsed().as_secs_f64(), &event);
                 }

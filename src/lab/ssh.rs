@@ -68,13 +68,59 @@ pub struct Ssh {
     pub key: PathBuf,
     /// From which network namespace and source address.
     pub from: Option<(String, IpAddr)>,
+    /// A machine that somebody runs, in place of `user` and `target`: their own configuration, keys and known hosts count.
+    pub person: Option<Person>,
+}
+
+/// How a person logs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// `user@host`, or a name of their configuration.
+    pub destination: String,
+    /// Where that is not what they configured.
+    pub port: Option<u16>,
+    /// A private key, where it is not what they configured.
+    pub identity: Option<PathBuf>,
+}
+
+impl Person {
+    fn words(&self, command: &mut Command) {
+        command.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30", "-o", "ServerAliveInterval=5"]);
+        if let Some(port) = self.port {
+            command.args(["-p", &port.to_string()]);
+        }
+        if let Some(identity) = &self.identity {
+            command.arg("-i").arg(identity);
+        }
+        command.arg("--").arg(&self.destination);
+    }
 }
 
 /// Scripts wait for what a busy machine takes its time with.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 impl Ssh {
+    /// Nowhere to log in.
+    pub fn nowhere() -> Self {
+        Ssh { user: String::new(), target: SocketAddr::from(([0, 0, 0, 0], 0)), key: PathBuf::new(), from: None, person: None }
+    }
+
+    /// The way of a person.
+    pub fn of(person: Person) -> Self {
+        Ssh { person: Some(person), ..Self::nowhere() }
+    }
+
+    /// Whether there is somewhere to log in.
+    pub fn is_somewhere(&self) -> bool {
+        self.person.is_some() || self.target.port() != 0
+    }
+
     fn command(&self, options: &[&str]) -> Command {
+        if let Some(person) = &self.person {
+            let mut command = Command::new("ssh");
+            person.words(&mut command);
+            return command;
+        }
         let mut command = match &self.from {
             Some((netns, _)) => {
                 let mut command = Command::new("ip");

@@ -62,3 +62,21 @@ fn a_bundle_is_a_machine_like_its_profile() {
     std::fs::create_dir(here.join("empty")).expect("makes a folder");
     assert_eq!(diff(here, "empty", "old.yaml").0, Some(2));
 }
+
+#[test]
+fn user_data_is_a_machine_like_its_profile() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let here = folder.path();
+    std::fs::write(here.join("old.yaml"), profile(OLD)).expect("writes");
+    std::fs::write(here.join("new.yaml"), profile(&OLD.replace("backup: {}", "backup: {keep: 9d}"))).expect("writes");
+    for format in ["packed", "lzma", "cloud-config", "sh", "gzip", "base64"] {
+        tool(here).env("TOKEN", "geheim-1").args(["-q", "render", "old.yaml", "--format", format, "-o", format]).assert().success();
+        assert_eq!(diff(here, format, "old.yaml"), (Some(0), "the same machine\n".to_owned()), "{format}");
+        let (code, said) = diff(here, format, "new.yaml");
+        assert!(code == Some(1) && !said.contains("geheim"), "{format}: {said}");
+    }
+    assert_eq!(diff(here, "packed", "cloud-config"), (Some(0), "the same machine\n".to_owned()));
+    std::fs::write(here.join("foreign"), "#cloud-config\npackages: [nginx]\n").expect("writes");
+    let (code, said) = diff(here, "foreign", "old.yaml");
+    assert!(code == Some(2) && said.contains("foreign: there is no payload of ours in it"), "{said}");
+}

@@ -142,8 +142,11 @@ pub fn memory(context: &mut Context) -> Result<Outcome> {
 /// The warnings about the same things fire, and are held back by the critical ones.
 pub fn inhibited(context: &mut Context) -> Result<Outcome> {
     let Some(from) = context.faults.from else { return Ok(Outcome::Skipped(NOT_BROKEN.to_string())) };
-    let mut wanted = vec![("DiskHigh", "/srv/small".to_string())];
+    let mut wanted: Vec<_> = context.faults.get("volume").map(|fault| ("DiskHigh", fault.words.clone())).into_iter().collect();
     wanted.extend(context.faults.get("service").map(|fault| ("ContainerDown", fault.words.clone())));
+    if wanted.is_empty() {
+        return Ok(Outcome::Skipped(NOT_BROKEN.to_string()));
+    }
     let mut last = Value::Null;
     // The warning about a service waits for five minutes as well.
     let held = interrupt::wait_until(TELLING, Duration::from_secs(5), || {

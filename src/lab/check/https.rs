@@ -1,7 +1,7 @@
 //! The web edge, as a browser and as a stranger see it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 
@@ -75,6 +75,26 @@ pub fn chain(context: &mut Context) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Pass(told.join("; ")))
+}
+
+/// Renewal comes thirty days before the end; who has a week left has missed it for long.
+const LEAST_DAYS: i64 = 7;
+
+/// How long each certificate is still valid.
+pub fn expiry(context: &mut Context) -> Result<Outcome> {
+    if let Some(skipped) = no_web(context) {
+        return Ok(skipped);
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs();
+    let (mut wrong, mut told) = (Vec::new(), Vec::new());
+    for name in &context.expect.names {
+        let session = Session::open(context.engine.reach().https, None, name, &Trust::Anyone, rustls::ALL_VERSIONS, LIMIT)?;
+        let facts = session.certificate().and_then(|bytes| der::facts(&bytes));
+        let end = facts.and_then(|facts| facts.not_after).with_context(|| format!("the certificate of {name} cannot be read"))?;
+        let days = (end - now as i64).div_euclid(86_400);
+        if days < LEAST_DAYS { wrong.push(format!("{name}: {days} days")) } else { told.push(format!("{name}: {days} days")) }
+    }
+    Ok(if wrong.is_empty() { Outcome::Pass(told.join(", ")) } else { Outcome::Fail(wrong.join(", ")) })
 }
 
 /// Plain HTTP is answered with a redirect to the same place.

@@ -35,7 +35,7 @@ pub fn canaries(context: &mut Context) -> Result<Outcome> {
 
 /// Scans everything; gives what is wrong, and a sentence on what was done.
 fn scan_all(context: &Context) -> Result<std::result::Result<(Vec<String>, String), Outcome>> {
-    let (neighbour, addresses) = match context.outside() {
+    let addresses = match context.addresses() {
         Ok(found) => found,
         Err(skipped) => return Ok(Err(skipped)),
     };
@@ -43,7 +43,7 @@ fn scan_all(context: &Context) -> Result<std::result::Result<(Vec<String>, Strin
     let control = if expect.tcp_ports.contains(&80) { 80 } else { expect.ssh_port };
     let must: BTreeSet<u16> =
         [expect.ssh_port, 80, 443].into_iter().filter(|port| expect.tcp_ports.contains(port)).collect();
-    let origin = neighbour.origin(Role::Scans);
+    let origin = context.origin(Role::Scans);
     let scans: Vec<_> = std::thread::scope(|scope| {
         let origin = &origin;
         let running: Vec<_> = addresses

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
+use rustls_platform_verifier::BuilderVerifierExt;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned};
 
@@ -19,6 +20,8 @@ use super::socket;
 pub enum Trust {
     /// These roots (PEM).
     Roots(Vec<u8>),
+    /// Whom this system believes.
+    System,
     /// Anyone: only what is served is of interest.
     Anyone,
 }
@@ -90,6 +93,7 @@ fn config(trust: &Trust, versions: &[&'static rustls::SupportedProtocolVersion])
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Believer(provider)))
             .with_no_client_auth(),
+        Trust::System => builder.with_platform_verifier().context("reading this system's certificates")?.with_no_client_auth(),
         Trust::Roots(pem) => {
             let mut roots = RootCertStore::empty();
             for certificate in CertificateDer::pem_slice_iter(pem) {
