@@ -12,7 +12,7 @@ FOR ?= 900
 AUDIT ?= ports,ssh,tls,units,web,logins
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-new-user test-launch test-lock test-oracles test-schema test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean
+.PHONY: help build tools check lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-new-user test-launch test-lock test-oracles test-schema test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean test-examples
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -67,6 +67,9 @@ test-schema: build ## an editor completes, explains and checks profiles by `sche
 
 test-oracles: build ## what is sent to providers is what their own clients send; from PyPI
 	scripts/test-oracles $(BIN)
+
+test-examples: build ## docs/examples, each against a played provider; from PyPI, with tofu or terraform
+	scripts/test-examples $(abspath $(BIN))
 
 test-debian-12: build ## the base stages on Debian 12 in the container lane
 	scripts/lab-boot $(LAB) $(BIN) boot minimal --engine container --set distribution=debian-12 --until host,access,edge,harden \
