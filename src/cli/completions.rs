@@ -7,6 +7,8 @@ use clap::{Args, CommandFactory};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+const NAME: &str = "julia-bootstrap";
+
 /// Print what a shell needs to complete commands and options.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  julia-bootstrap completions bash >~/.local/share/bash-completion/completions/julia-bootstrap\n  julia-bootstrap completions fish >~/.config/fish/completions/julia-bootstrap.fish")]
@@ -18,8 +20,11 @@ impl Completions {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode> {
         let mut text = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "julia-bootstrap", &mut text);
-        deliver::stdout(&text)?;
+        clap_complete::generate(self.shell, &mut Cli::command(), NAME, &mut text);
+        let text = String::from_utf8(text).context("completions are not UTF-8")?;
+        // For bash it writes a hyphen in a program's name in two ways, and then knows no command's options: clap-rs/clap#6421.
+        let text = text.replace(&NAME.replace('-', "__subcmd__"), &NAME.replace('-', "__"));
+        deliver::stdout(text.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }
 }

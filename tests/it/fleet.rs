@@ -91,6 +91,13 @@ fn shells_and_man_are_told_of_every_command() {
             assert!(text.contains(word), "{shell}: {word}");
         }
     }
+    // Each of bash's states that is entered is one that is known: a command's options are then completed.
+    let bash = String::from_utf8(tool(folder.path()).args(["completions", "bash"]).output().expect("runs").stdout).expect("text");
+    let entered: Vec<_> = bash.lines().filter_map(|line| line.trim().strip_prefix("cmd=\"")?.strip_suffix('"')).filter(|state| !state.is_empty()).collect();
+    assert!(entered.len() > 20, "{entered:?}");
+    for state in entered {
+        assert!(bash.lines().any(|line| line.trim() == format!("{state})")), "{state}");
+    }
     tool(folder.path()).args(["man", "-o", "man"]).assert().success();
     let pages = written(&folder.path().join("man"));
     for page in ["julia-bootstrap.1", "julia-bootstrap-render.1", "julia-bootstrap-init.1"] {
