@@ -4,12 +4,11 @@ use crate::profile::model::Profile;
 use crate::profile::reader::{Reader, Value, nearest, shown};
 use crate::profile::written::Written;
 use crate::profile::{embedded, embedded_names};
-use crate::report::{Report, SourceId, Span};
+use crate::report::{Report, Span};
 use crate::yaml::{self, Node};
 use crate::resolve::{Ask, Origin};
 use crate::{dotenv, lock, resolve, validate};
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// A profile as the command line names it.
@@ -93,7 +92,7 @@ pub fn places(input: &Input) -> BTreeMap<String, String> {
 fn written(input: &Input, report: &mut Report) -> Option<Node> {
     let mut root = read_profile(&input.profile, report)?;
     for path in &input.overlays {
-        let overlay = read_file(path, None, report).and_then(|source| yaml::parse(report, source));
+        let overlay = yaml::read_file(path, None, report).and_then(|source| yaml::parse(report, source));
         if let Some(overlay) = overlay.filter(|overlay| is_mapping(overlay, "an overlay", report)) {
             yaml::merge(&mut root, overlay, report);
         }
@@ -139,7 +138,7 @@ pub fn variables(input: &Input) -> anyhow::Result<impl Fn(&str) -> Option<String
 
 fn read_profile(profile: &PathOrName, report: &mut Report) -> Option<Node> {
     let source = match profile {
-        PathOrName::Path(path) => read_file(path, None, report)?,
+        PathOrName::Path(path) => yaml::read_file(path, None, report)?,
         PathOrName::Name(name) => match embedded(name) {
             Some(text) => report.sources.add(format!("{name} (embedded)"), text),
             None => {
@@ -179,37 +178,6 @@ fn is_mapping(node: &Node, what: &str, report: &mut Report) -> bool {
     mapping
 }
 
-/// Reads a file, or so much of it that it is seen to be larger than `limit` bytes.
-pub(crate) fn read_some(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Reads a file as a source; what it names is relative to its folder. `named` is where the profile names it.
-pub(crate) fn read_file(path: &Path, named: Option<Span>, report: &mut Report) -> Option<SourceId> {
-    let name = path.display().to_string();
-    report.read.push(path.to_owned());
-    match read_some(path, yaml::MAX_BYTES) {
-        Ok(bytes) => {
-            let source = yaml::add_bytes(report, &name, &bytes)?;
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            report.sources.set_folder(source, folder.unwrap_or(Path::new(".")));
-            Some(source)
-        }
-        Err(_) if path.is_dir() => {
-            report.error(named, "unreadable", format!("{name} is a folder")).help("name a file in it");
-            None
-        }
-        Err(error) => {
-            report
-                .error(named, "unreadable", format!("{name} cannot be read: {error}"))
-                .help("check the path and its permissions");
-            None
-        }
-    }
-}
-
 fn apply_set(root: &mut Node, set: &str, report: &mut Report) {
     let source = report.sources.add("--set", set);
     report.sources.set_folder(source, ".");
@@ -238,7 +206,7 @@ fn apply_set(root: &mut Node, set: &str, report: &mut Report) {
 fn read_env_file(path: &Path, report: &mut Report) -> HashMap<String, String> {
     let name = path.display().to_string();
     report.read.push(path.to_owned());
-    let text = match read_some(path, yaml::MAX_BYTES).map(|bytes| (bytes.len(), String::from_utf8(bytes))) {
+    let text = match yaml::read_some(path, yaml::MAX_BYTES).map(|bytes| (bytes.len(), String::from_utf8(bytes))) {
         Ok((size, _)) if size > yaml::MAX_BYTES => {
             report.error(None, "too-large", format!("{name} is larger than 1 MiB")).help("name the file with the `NAME=value` lines");
             return HashMap::new();

@@ -239,7 +239,7 @@ fn place(file: &Spanned<FilePath>, report: &mut Report) -> Option<PathBuf> {
 /// Reads a text file named in the profile; a problem is a finding at the place that names it.
 fn read_beside(file: &Spanned<FilePath>, limit: usize, report: &mut Report) -> Option<String> {
     let path = beside(file, report)?;
-    let problem = match crate::load::read_some(&path, limit) {
+    let problem = match crate::yaml::read_some(&path, limit) {
         Err(error) => format!("{} cannot be read: {error}", path.display()),
         Ok(bytes) if bytes.len() > limit => format!("{} is larger than {limit} bytes", path.display()),
         Ok(bytes) => match String::from_utf8(bytes) {

@@ -1,6 +1,7 @@
 //! YAML as a tree whose nodes know where they stand: parsed under limits, merged, changed by path and written back.
 
 mod emit;
+mod file;
 mod json;
 mod merge;
 mod node;
@@ -8,6 +9,7 @@ mod parse;
 mod path;
 
 pub use emit::emit;
+pub use file::{read_file, read_some};
 pub use json::to_json;
 pub use merge::merge;
 pub use node::{Kind, Node};

@@ -6,7 +6,7 @@ use crate::adopt::{Around, Head, adopt};
 use crate::distribution::Distribution;
 use crate::profile::text;
 use crate::report::Report;
-use crate::{deliver, dotenv, load, yaml};
+use crate::{deliver, dotenv, yaml};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -42,7 +42,7 @@ impl Adopt {
     /// Runs the command.
     pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
         let mut report = Report::default();
-        let document = load::read_file(&self.file, None, &mut report).and_then(|source| yaml::parse(&mut report, source));
+        let document = yaml::read_file(&self.file, None, &mut report).and_then(|source| yaml::parse(&mut report, source));
         let Some(document) = document.filter(|_| !report.has_errors()) else {
             super::tell(&mut report, verbosity);
             return Ok(ExitCode::from(super::BAD_INPUT));

@@ -3,7 +3,6 @@
 use super::{beside, colours};
 use super::ports::Ports;
 use super::service::Extended;
-use crate::load::read_file;
 use crate::profile::model::{PortRule, Replacement, Service, Stack};
 use crate::profile::reader::Reader;
 use crate::profile::written::Written;
@@ -33,7 +32,7 @@ pub fn document(written: &Written, root: &Node, report: &mut Report) -> Option<N
         return Some(Node { span: root.span, kind: Kind::Map(entries) });
     };
     let path = beside(file, report)?;
-    let source = read_file(&path, Some(file.span), report)?;
+    let source = yaml::read_file(&path, Some(file.span), report)?;
     let mut document = yaml::parse(report, source)?;
     if document.as_map().is_none() {
         Reader { report }.wrong_type(&document, "a Compose file, which is a mapping,").help("begin it with `services:`");

@@ -12,6 +12,7 @@ mod diff;
 mod dotenv;
 mod explain;
 mod fleet;
+mod imports;
 mod init;
 mod lock;
 mod packed;

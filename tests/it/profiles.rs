@@ -2,7 +2,8 @@
 
 use crate::support::{KEY, Test, compose_client, line};
 use julia_bootstrap::profile::model::Profile;
-use julia_bootstrap::profile::{self, Input, PathOrName, embedded, embedded_names};
+use julia_bootstrap::load::{self, Input, PathOrName};
+use julia_bootstrap::profile::{self, embedded, embedded_names};
 use julia_bootstrap::report::Report;
 use julia_bootstrap::yaml;
 
@@ -10,7 +11,7 @@ fn load(name: &str, sets: &[&str]) -> (Profile, Report) {
     let sets = sets.iter().map(|set| (*set).to_owned()).collect();
     let input = Input { sets, ..Input::new(PathOrName::parse(name)) };
     let mut report = Report::new();
-    let profile = profile::load(&input, &|_| None, &mut report);
+    let profile = load::load(&input, &|_| None, &mut report);
     (profile.unwrap_or_else(|| panic!("{name}:\n{}", report.render_human(false, 100))), report)
 }
 
@@ -99,7 +100,7 @@ fn the_reference_mentions_every_option() {
 fn a_name_that_is_not_embedded_is_answered_with_the_near_one() {
     let input = Input::new(PathOrName::parse("minimla"));
     let mut report = Report::new();
-    assert!(profile::load(&input, &|_| None, &mut report).is_none());
+    assert!(load::load(&input, &|_| None, &mut report).is_none());
     assert_eq!(
         line(&report.findings()[0], &report),
         "- error[no-profile] there is no embedded profile `minimla` | did you mean `minimal`?"

@@ -1,7 +1,7 @@
 //! A profile written in a test, and what is found in it.
 
+use julia_bootstrap::load::{Input, PathOrName, load};
 use julia_bootstrap::profile::model::Profile;
-use julia_bootstrap::profile::{Input, PathOrName, load};
 use julia_bootstrap::report::{Finding, Report};
 use std::path::PathBuf;
 use std::process::Command;
