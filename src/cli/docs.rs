@@ -1,12 +1,12 @@
 //! `docs` (hidden): the reference pages, made from what they describe.
 
-use super::BAD_INPUT;
+use super::{BAD_INPUT, Cli};
 use crate::load::{self, Input, PathOrName};
 use crate::profile::model;
 use crate::resolve::Ask;
 use crate::{budget, deliver, plan, profile, report::Report};
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::{Args, CommandFactory, ValueEnum};
 use std::process::ExitCode;
 
 /// Print a reference page as Markdown.
@@ -22,6 +22,8 @@ pub struct Docs {
 enum Page {
     /// Every field of a profile.
     Profile,
+    /// Every command, as its own help tells it.
+    Commands,
     /// What lies on the machine of a profile.
     Machine,
     /// What is known of how much is taken, and what a profile comes to.
@@ -34,6 +36,7 @@ impl Docs {
         let name = self.profile.as_str();
         let text = match self.page {
             Page::Profile => profile::markdown(),
+            Page::Commands => commands(),
             Page::Machine | Page::Budget => match (load(name), self.page) {
                 (None, _) => return Ok(ExitCode::from(BAD_INPUT)),
                 (Some(loaded), Page::Budget) => budget::page::markdown(name, &loaded),
@@ -43,6 +46,19 @@ impl Docs {
         deliver::stdout(text.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The page on the command line: what `--help` says of each command.
+fn commands() -> String {
+    let mut text = "# Commands\n\n<!-- Made from the source: `julia-bootstrap docs commands`. Do not edit. -->\n".to_owned();
+    // However wide the terminal is that it is printed on.
+    let mut all = Cli::command().bin_name("julia-bootstrap").term_width(100);
+    all.build();
+    for command in all.get_subcommands_mut().filter(|command| !command.is_hide_set() && command.get_name() != "help") {
+        let name = command.get_name().to_owned();
+        text += &format!("\n## `{name}`\n\n```text\n{}\n```\n", command.render_long_help().to_string().trim_end());
+    }
+    text
 }
 
 fn load(name: &str) -> Option<model::Profile> {

@@ -184,7 +184,7 @@ fn every_size_row_is_told() {
 
 #[test]
 fn the_reference_pages_are_up_to_date() {
-    for page in ["profile", "machine", "budget"] {
+    for page in ["profile", "commands", "machine", "budget"] {
         let output = tool().args(["-q", "docs", page, "julia"]).output().expect("running");
         let file = format!("{}/docs/{page}.md", env!("CARGO_MANIFEST_DIR"));
         let have = fs::read_to_string(&file).unwrap_or_default();
