@@ -356,14 +356,14 @@ fn sizes_that_are_none() {
 }
 
 #[test]
-fn the_readme_tells_the_sums_as_they_are() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README");
+fn the_page_tells_the_sums_as_they_are() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/limits.md")).expect("the page");
     let profile = Test::raw(embedded("julia").expect("embedded")).load().profile.expect("a profile");
     let all = budget(&profile);
     let (now, disk) = (&all.memory, [all.disk.usable_mib, all.disk.expected_mib, item(&all, "backups").expect("backups")]);
     let trimmed = less_monitoring(&profile).into_iter().map(|trim| trim.budget.memory.expected_mib);
     for mib in [now.usable_mib, now.expected_mib].into_iter().chain(trimmed).chain(disk) {
-        assert!(readme.contains(&words::thousands(mib)), "{mib} is not in README.md");
+        assert!(page.contains(&words::thousands(mib)), "{mib} is not in docs/limits.md");
     }
 }
 

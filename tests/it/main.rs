@@ -9,6 +9,7 @@ mod cloud_signed;
 mod compose_values;
 mod deploy;
 mod diff;
+mod documented;
 mod dotenv;
 mod explain;
 mod fleet;
