@@ -12,7 +12,7 @@ FOR ?= 900
 AUDIT ?= ports,ssh,tls,units,web,logins
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-new-user test-launch test-lock test-oracles test-schema test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean test-examples package test-package test-action
+.PHONY: help build tools check lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-new-user test-launch test-lock test-oracles test-schema test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean test-examples package test-package test-action test-extending
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -24,12 +24,14 @@ tools: ## what the tests need and this machine lacks: packages, a Compose client
 	scripts/lab-deps
 	scripts/lab-images tools
 
-check: build ## clippy, unit and integration tests, the machine's own programs, the size budget; no network
+check: build ## clippy, unit and integration tests, the machine's own programs, the documentation, the size budget; no network
 	cargo clippy --release --locked --all-targets -- -D warnings
 	cargo test --release --locked
 	python3 -W error -m unittest discover -q -s tests/machine
 	scripts/size $(BIN)
 	scripts/test-terminal $(BIN)
+	scripts/screenshots $(BIN) --check
+	scripts/test-extending --apply-only
 
 lint: build ## what is rendered, by the real tools
 	JULIA_BOOTSTRAP=$(BIN) scripts/lint
@@ -80,6 +82,9 @@ test-action: build ## workflows by actionlint, and the steps of .github/actions/
 test-examples: build ## docs/examples, each against a played provider; from PyPI, with tofu or terraform
 	scripts/test-examples $(abspath $(BIN))
 
+test-extending: ## what docs/extending.md says, done in a copy of the tree, built and tested
+	scripts/test-extending
+
 test-debian-12: build ## the base stages on Debian 12 in the container lane
 	scripts/lab-boot $(LAB) $(BIN) boot minimal --engine container --set distribution=debian-12 --until host,access,edge,harden \
 	  --timeout 10m --report $(REPORTS)/debian-12.json
@@ -128,6 +133,7 @@ test-deploy: build ## deploys under load, beside plain Compose, and killed at ea
 
 docs: build ## docs/ from its sources
 	scripts/docs $(BIN)
+	scripts/screenshots $(BIN)
 
 lab-down: ## end the lab's services
 	scripts/lab down --instance $(LAB)
