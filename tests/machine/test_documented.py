@@ -45,8 +45,11 @@ class Documented(Folder):
             text = re.sub(r'(f?)"/(etc|var|run|usr|opt)/', rf'\1"{self.folder}/\2/', text)
             # The program ends where it would do something.
             self.write(code / path.name, text.partition("\noptions = parser.parse_args()")[0])
-        before = set(sys.modules)
-        self.addCleanup(lambda: [sys.modules.pop(name) for name in set(sys.modules) - before])
+        # Other tests have modules of these names, from folders of their own.
+        ours = {path.stem for path in code.glob("*.py")}
+        others = {name: sys.modules.pop(name) for name in ours & set(sys.modules)}
+        self.addCleanup(sys.modules.update, others)
+        self.addCleanup(lambda: [sys.modules.pop(name, None) for name in ours])
         self.addCleanup(setattr, sys, "path", sys.path[:])
         sys.path.insert(0, str(code))
         importlib.invalidate_caches()
