@@ -221,7 +221,10 @@ pub fn run_all(context: &mut Context) -> Result<Vec<Row>> {
             Verdict::Skipped => "skipped",
         };
         let why = if result == Verdict::Fail { format!(": {detail}") } else { String::new() };
-        context.view.say(&format!("{word}: {}{why}", check.id));
+        // The table of a look from outside comes at once.
+        if context.live.is_none() {
+            context.view.say(&format!("{word}: {}{why}", check.id));
+        }
         rows.push(Row {
             id: check.id.to_string(),
             title: check.title.to_string(),
