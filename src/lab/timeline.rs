@@ -87,7 +87,7 @@ impl Timeline {
                 "words": format!("{:.1} s to {to:.1} s, {word}", span.from)})
         });
         let step = [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0].into_iter().find(|step| longest / step <= 12.0).unwrap_or(1800.0);
-        let ticks = (0..=(longest / step) as usize).map(|number| number as f64 * step).map(|at| json!({"x": x(at), "seconds": at}));
+        let ticks = (0..=(longest / step) as usize).map(|number| number as f64 * step).map(|at| json!({"x": x(at), "seconds": at as u64}));
         let ending = match (self.cut, self.ready) {
             (true, _) => format!("the power went off after {:.1} s", self.seconds),
             (false, Some(ready)) => format!("ready after {ready:.0} s"),
