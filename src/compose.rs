@@ -6,7 +6,6 @@ mod paths;
 
 pub use overriding::parts;
 
-use crate::load::read_file;
 use crate::profile::reader::{nearest, shown};
 use crate::report::{Report, Span};
 use crate::yaml::{self, Node};
@@ -64,7 +63,7 @@ impl Reader<'_> {
         if let Some((_, node)) = self.files.iter().find(|(known, _)| known == path) {
             return node.clone();
         }
-        let node = read_file(path, named, self.report).and_then(|source| yaml::parse(self.report, source));
+        let node = yaml::read_file(path, named, self.report).and_then(|source| yaml::parse(self.report, source));
         self.files.push((path.to_owned(), node.clone()));
         node
     }
