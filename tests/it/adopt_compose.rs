@@ -228,7 +228,7 @@ fn what_comes_of_a_file_is_what_compose_makes_of_it() {
 #[test]
 fn files_that_take_from_each_other_in_vain_are_refused_with_their_place() {
     let cases = [
-        ("services: {a: {image: \"x:1\", extends: {file: b.yaml, service: c}}}", "docker-compose.yml:1:46", "there is no service `c` in b.yaml"),
+        ("services: {a: {image: \"x:1\", extends: {file: b.yaml, service: c}}}", "docker-compose.yml:1:63", "there is no service `c` in b.yaml"),
         ("services: {a: {image: \"x:1\", extends: b}, b: {extends: {service: a}}}", "docker-compose.yml:1:", "`a` takes from itself"),
         ("include: [nowhere.yaml]\nservices: {a: {image: \"x:1\"}}", "docker-compose.yml:1:11", "nowhere.yaml cannot be read"),
         ("include: [\"https://github.com/acme/stack.git\"]\nservices: {a: {image: \"x:1\"}}", "docker-compose.yml:1:11", "fetched from elsewhere"),
@@ -383,7 +383,7 @@ fn what_was_decided_passes_strictly() {
     assert!(!said.contains("To be decided"), "{said}");
     let (_, told) = checked(here, &["--strict"]);
     // What is left is the machine's to choose.
-    assert!(told.contains("embedded-secret") && told.matches("warning[").count() == 1, "{told}");
+    assert!(told.contains("embedded-secret") && told.matches("error[").count() == 1, "{told}");
     let decided = profile(here).replace("DB_PASSWORD: {env: DB_PASSWORD}", "DB_PASSWORD: generate");
     std::fs::write(here.join("shop.yaml"), decided).expect("writes");
     let (good, told) = checked(here, &["--strict"]);
