@@ -1,16 +1,23 @@
 //! A Compose file as it is, and what a profile has to say beside it: what is certain is written down, and what somebody has to decide is told.
 
-use crate::distribution::Distribution;
-use crate::interpolation::{self, Operator};
-use crate::profile::model::Protocol;
+mod environment;
+mod mounts;
+mod ports;
+mod written;
+
+pub use environment::lines;
+pub use written::Head;
+
+use crate::compose::parts;
+use crate::interpolation;
 use crate::report::Span;
-use crate::resolve::{Published, published};
 use crate::yaml::{Kind, Node};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// Something that differs from the file, or that somebody has to decide.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Note {
     /// Where it stands in the Compose file.
     pub span: Span,
@@ -23,28 +30,58 @@ pub struct Note {
 /// What a profile says beside a Compose file.
 #[derive(Debug, Default)]
 pub struct Adopted {
-    /// Laid over the file: `services`, `volumes`.
+    /// Laid over the file: `services`, `volumes`, `networks`, `configs`.
     pub overlay: Map<String, Value>,
     /// Secrets, by name, with the value that stood in the file; `None`: it comes from the environment.
     pub secrets: BTreeMap<String, Option<String>>,
+    /// Secrets that are files, by name, with the file beside the profile.
+    pub files: BTreeMap<String, String>,
+    /// What Compose fills in beside the secrets.
+    pub variables: BTreeMap<String, String>,
     /// Something is saved by a backup.
     pub backup: bool,
     /// What was seen.
     pub notes: Vec<Note>,
+    /// Variables that the file names anywhere.
+    named: BTreeSet<String>,
+    /// Those whose values nobody else may know.
+    hidden: BTreeSet<String>,
+    /// Bytes of files whose text went into the profile.
+    carried: usize,
 }
 
 /// What is known beside the file.
 pub struct Around<'a> {
+    /// What the stack will be called.
+    pub name: &'a str,
     /// Whether there is a domain that can lead to a service.
     pub domain: bool,
     /// The repository that the file stands in, and its branch.
     pub repository: Option<(&'a str, &'a str)>,
+    /// The folder that it stands in.
+    pub folder: &'a Path,
+    /// What Compose would fill in here, from `.env`.
+    pub values: &'a BTreeMap<String, String>,
 }
 
-/// Ports of containers behind which a web server is to be expected.
-const WEB: [u16; 22] = [80, 1337, 2368, 3000, 3001, 3333, 4000, 4200, 5000, 5173, 5601, 5678, 8000, 8008, 8065, 8080, 8081, 8088, 8123, 8888, 9000, 9090];
-/// Ends of the names of variables that hold what nobody else may know.
-const SECRET: [&str; 9] = ["PASSWORD", "PASSWD", "PASS", "SECRET", "TOKEN", "API_KEY", "PRIVATE_KEY", "ENCRYPTION_KEY", "SECRET_KEY_BASE"];
+impl Around<'_> {
+    fn expand(&self, text: &str) -> Option<String> {
+        interpolation::expand(text, &|name| self.values.get(name).cloned())
+    }
+}
+
+/// A service, and what the profile says of it.
+struct Row<'n> {
+    name: &'n str,
+    /// Its key.
+    span: Span,
+    node: &'n Node,
+    over: Map<String, Value>,
+    /// The machine does not start it.
+    left_out: bool,
+    /// It does its work and ends.
+    job: bool,
+}
 
 /// A kind of server whose image tells what it is.
 struct Known {
@@ -77,34 +114,71 @@ fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
 /// What to say beside `document`.
 pub fn adopt(document: &Node, around: &Around<'_>) -> Adopted {
     let mut adopted = Adopted::default();
-    let services: Vec<(&str, &Node)> = document.get("services").and_then(Node::as_map).unwrap_or_default().iter().filter_map(|(key, value)| Some((key.as_str()?, value))).collect();
-    let mut overlays: Vec<Map<String, Value>> = vec![Map::new(); services.len()];
+    let entries = document.get("services").and_then(Node::as_map).unwrap_or_default();
+    let mut rows: Vec<Row<'_>> = entries
+        .iter()
+        .filter_map(|(key, node)| Some(Row { name: key.as_str()?, span: key.span, node, over: Map::new(), left_out: false, job: false }))
+        .collect();
+    let ends = |name: &str| {
+        let condition = |other: &Node| Some(text(other.get("depends_on")?.get(name)?, "condition")? == "service_completed_successfully");
+        entries.iter().any(|(_, other)| condition(other) == Some(true))
+    };
+    rows.iter_mut().for_each(|row| row.job = ends(row.name));
     if let Some((key, _)) = document.entry("version") {
         adopted.note(key.span, "the top-level `version` says nothing to today's Compose", Some("it is passed over"));
     }
-    for (index, (name, service)) in services.iter().enumerate() {
-        let other = || services.iter().filter(|(other, _)| other != name);
-        let job = other().any(|(_, other)| {
-            other.get("depends_on").and_then(|on| on.get(name)).and_then(|how| text(how, "condition")) == Some("service_completed_successfully")
-        });
-        let over = &mut overlays[index];
-        adopted.restart(name, service, job, over);
-        adopted.health(name, service, job, over);
-        adopted.secrets(name, service, over);
-        adopted.image(name, service, around, over);
-        adopted.dangers(name, service);
+    if let Some(name) = document.get("name").filter(|name| name.as_str() != Some(around.name)) {
+        let found = format!("the file calls the stack `{}`, and the profile `{}`: take `name` out of the file", name.as_str().unwrap_or_default(), around.name);
+        adopted.note(name.span, found, None);
     }
-    adopted.depends(&services, &mut overlays);
-    adopted.routes(&services, around, &mut overlays);
-    adopted.data(document, &services, &mut overlays);
-    adopted.variables(document);
-    for ((name, _), over) in services.iter().zip(overlays) {
-        if !over.is_empty() {
-            let all = adopted.overlay.entry("services").or_insert_with(|| json!({}));
-            all[*name] = Value::Object(over);
+    adopted.look(document);
+    adopted.optional(&mut rows, around);
+    let mut files = mounts::Files::default();
+    for row in rows.iter_mut().filter(|row| !row.left_out) {
+        adopted.restart(row);
+        adopted.health(row);
+        adopted.environment(row, around);
+        adopted.image(row, around);
+        adopted.dangers(row);
+        adopted.mounts(row, around, &mut files);
+        adopted.secret_files(row, document, around);
+    }
+    adopted.config_files(&rows, document, around);
+    adopted.depends(&mut rows);
+    adopted.routes(&mut rows, around);
+    adopted.external(document);
+    adopted.data(document, &mut rows, &files);
+    adopted.variables(document, &rows, around);
+    for (slug, content) in files.configs {
+        section(&mut adopted.overlay, "configs").insert(slug, json!({"content": content}));
+    }
+    for row in rows {
+        let over = if row.left_out { Value::Null } else { Value::Object(row.over) };
+        if over.as_object().is_none_or(|over| !over.is_empty()) {
+            section(&mut adopted.overlay, "services").insert(row.name.to_owned(), over);
         }
     }
+    let mut seen: Vec<Note> = Vec::new();
+    for note in adopted.notes.drain(..) {
+        if !seen.contains(&note) {
+            seen.push(note);
+        }
+    }
+    adopted.notes = seen;
     adopted
+}
+
+/// A section of what is laid over the file.
+fn section<'o>(overlay: &'o mut Map<String, Value>, name: &str) -> &'o mut Map<String, Value> {
+    overlay.entry(name).or_insert_with(|| json!({})).as_object_mut().expect("made as a mapping")
+}
+
+/// Whether Compose is told that nobody asks for its health.
+fn is_unasked(service: &Node) -> bool {
+    let Some(check) = service.get("healthcheck").filter(|check| !check.is_null()) else { return true };
+    let test = check.get("test");
+    let first = test.and_then(Node::as_seq).and_then(|items| items.first()).or(test);
+    check.get("disable").and_then(Node::as_bool) == Some(true) || first.and_then(Node::as_str) == Some("NONE")
 }
 
 impl Adopted {
@@ -112,110 +186,105 @@ impl Adopted {
         self.notes.push(Note { span, found: found.into(), done: done.map(str::to_owned) });
     }
 
-    fn restart(&mut self, name: &str, service: &Node, job: bool, over: &mut Map<String, Value>) {
-        let swarm = service.get("deploy").is_some_and(|deploy| deploy.get("restart_policy").is_some());
-        if !job && !swarm && service.get("restart").is_none() && service.get("extends").is_none() {
-            over.insert("restart".into(), json!("unless-stopped"));
-            self.note(service.span, format!("`{name}` stays down when it dies"), Some("restart: unless-stopped"));
-        }
-    }
-
-    fn health(&mut self, name: &str, service: &Node, job: bool, over: &mut Map<String, Value>) {
-        if job || service.get("healthcheck").is_some() {
-            return;
-        }
-        match known(service) {
-            Some(known) => {
-                over.insert("healthcheck".into(), json!({"test": ["CMD-SHELL", known.health], "start_period": "60s"}));
-                self.note(service.span, format!("nothing asks whether `{name}` is well"), Some("a health check by its own client"));
-            }
-            None => self.note(service.span, format!("nothing asks whether `{name}` is well: add Compose's `healthcheck`"), None),
-        }
-    }
-
-    /// Passwords that stand in the file go where the profile's secrets are.
-    fn secrets(&mut self, name: &str, service: &Node, over: &mut Map<String, Value>) {
-        let Some(environment) = service.get("environment") else { return };
-        let pairs: Vec<(&str, Option<&str>, Span)> = match &environment.kind {
-            Kind::Seq(items) => items.iter().filter_map(|item| Some((item.as_str()?, item.span))).map(|(line, span)| line.split_once('=').map_or((line, None, span), |(key, value)| (key, Some(value), span))).collect(),
-            Kind::Map(entries) => entries.iter().filter_map(|(key, value)| Some((key.as_str()?, value.as_str().filter(|_| !value.is_null()), value.span))).collect(),
-            Kind::Scalar { .. } => return,
-        };
-        let mut moved = BTreeMap::new();
-        for (key, value, span) in &pairs {
-            let ends = |end: &&str| *key == *end || key.to_uppercase().ends_with(&format!("_{end}"));
-            let Some(value) = value.filter(|value| !value.is_empty() && !value.contains('$')) else { continue };
-            if !SECRET.iter().any(ends) || value.starts_with('/') {
+    /// What only a profile of Compose's starts is not for the machine, unless `.env` names that profile.
+    fn optional(&mut self, rows: &mut [Row<'_>], around: &Around<'_>) {
+        let named = around.values.get("COMPOSE_PROFILES").map(String::as_str).unwrap_or_default();
+        let named: Vec<&str> = named.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        for row in rows {
+            let Some((key, list)) = row.node.entry("profiles") else { continue };
+            let profiles: Vec<&str> = list.names().into_iter().map(|(name, _)| name).collect();
+            if profiles.is_empty() {
                 continue;
             }
-            // The same name with another value is another secret.
-            let plain = key.to_uppercase();
-            let secret = match self.secrets.get(&plain) {
-                Some(Some(known)) if known != value => format!("{}_{plain}", name.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_")),
-                _ => plain,
-            };
-            self.secrets.insert(secret.clone(), Some(value.to_owned()));
-            self.note(*span, format!("the value of `{key}` stands in the file"), Some(&format!("it is the secret {secret}")));
-            moved.insert(*key, format!("${{{secret}}}"));
+            let found = format!("`{}` starts only for Compose's profile {}", row.name, profiles.join(", "));
+            if named.contains(&"*") || profiles.iter().any(|profile| named.contains(profile)) {
+                row.over.insert("profiles".into(), Value::Null);
+                self.note(key.span, found, Some("`COMPOSE_PROFILES` names it, so the machine starts it"));
+            } else {
+                row.left_out = true;
+                self.note(key.span, found, Some("it is left out; `profiles: null` there instead has the machine start it"));
+            }
         }
-        if moved.is_empty() {
-            return;
-        }
-        let list = environment.as_seq().is_some();
-        let rows: Map<String, Value> = match list {
-            // A list is replaced as a whole.
-            true => pairs.iter().map(|(key, value, _)| ((*key).to_owned(), moved.get(key).map_or_else(|| json!(value), |reference| json!(reference)))).collect(),
-            false => moved.iter().map(|(key, reference)| ((*key).to_owned(), json!(reference))).collect(),
-        };
-        over.insert("environment".into(), Value::Object(rows));
     }
 
-    fn image(&mut self, name: &str, service: &Node, around: &Around<'_>, over: &mut Map<String, Value>) {
-        if let Some((key, _)) = service.entry("build").filter(|(_, build)| !build.is_null()) {
+    fn restart(&mut self, row: &mut Row<'_>) {
+        let swarm = row.node.get("deploy").is_some_and(|deploy| deploy.get("restart_policy").is_some());
+        let never = row.node.get("restart").is_none_or(|policy| policy.is_null() || policy.as_str() == Some("no") || policy.as_bool() == Some(false));
+        if !row.job && !swarm && never {
+            row.over.insert("restart".into(), json!("unless-stopped"));
+            self.note(row.span, format!("`{}` stays down when it dies", row.name), Some("restart: unless-stopped"));
+        }
+    }
+
+    fn health(&mut self, row: &mut Row<'_>) {
+        if row.job || !is_unasked(row.node) {
+            return;
+        }
+        match (known(row.node), row.node.entry("healthcheck")) {
+            (_, Some((key, _))) => {
+                self.note(key.span, format!("the health check of `{}` is switched off: deploys and alerts wait for one", row.name), None);
+            }
+            (Some(known), None) => {
+                row.over.insert("healthcheck".into(), json!({"test": ["CMD-SHELL", known.health], "start_period": "60s"}));
+                self.note(row.span, format!("nothing asks whether `{}` is well", row.name), Some("a health check by its own client"));
+            }
+            (None, None) => self.note(row.span, format!("nothing asks whether `{}` is well: add Compose's `healthcheck`", row.name), None),
+        }
+    }
+
+    fn image(&mut self, row: &mut Row<'_>, around: &Around<'_>) {
+        let name = row.name;
+        let build = row.node.entry("build").filter(|(_, build)| !build.is_null());
+        if let Some((key, build)) = build {
+            let context = build.as_str().or_else(|| text(build, "context")).unwrap_or(".");
+            let inline = build.get("dockerfile_inline").is_some() && build.get("context").is_none_or(|context| context.as_str() == Some("."));
             match around.repository {
+                _ if context.contains("://") || context.starts_with("git@") || inline => {}
                 Some((url, branch)) => {
-                    bootstrap(over).insert("source".into(), json!({"git": url, "branch": branch}));
+                    bootstrap(&mut row.over).insert("source".into(), json!({"git": url, "branch": branch}));
                     self.note(key.span, format!("`{name}` is built from a folder here"), Some(&format!("the machine builds it from {url}, branch {branch}")));
                 }
                 None => self.note(key.span, format!("`{name}` is built from a folder that the machine does not have: write `x-bootstrap: {{source: {{git: …, branch: main}}}}`, or push an image and name it"), None),
             }
         }
-        let Some((_, image)) = service.entry("image").filter(|(_, image)| !image.is_null()) else { return };
-        let name = image.as_str().unwrap_or_default();
-        let last = name.rsplit('/').next().unwrap_or(name);
-        if !last.contains(['@', '$']) && (!last.contains(':') || last.ends_with(":latest")) {
+        let Some((_, image)) = row.node.entry("image").filter(|(_, image)| !image.is_null() && build.is_none()) else { return };
+        let name = image.as_str().and_then(|image| around.expand(image)).unwrap_or_default();
+        let last = name.rsplit('/').next().unwrap_or(&name);
+        if !last.contains('@') && !last.is_empty() && (!last.contains(':') || last.ends_with(":latest")) {
             self.note(image.span, format!("`{name}` is whatever the registry has on that day: name a version"), None);
         }
     }
 
-    fn dangers(&mut self, name: &str, service: &Node) {
-        if let Some((key, _)) = service.entry("privileged").filter(|(_, value)| value.as_bool() == Some(true)) {
+    fn dangers(&mut self, row: &Row<'_>) {
+        let name = row.name;
+        if let Some((key, _)) = row.node.entry("privileged").filter(|(_, value)| value.as_bool() == Some(true)) {
             self.note(key.span, format!("`{name}` is privileged: it can do anything to the machine; name the capabilities or devices it needs"), None);
         }
-        if let Some((key, _)) = service.entry("network_mode").filter(|(_, value)| value.as_str() == Some("host")) {
-            self.note(key.span, format!("`{name}` shares the machine's network: it reaches what listens on 127.0.0.1 alone; use a network of the stack"), None);
-        }
-        for mount in service.get("volumes").and_then(Node::as_seq).unwrap_or_default() {
-            let source = mount.as_str().map_or_else(|| text(mount, "source").unwrap_or_default(), |line| line.split(':').next().unwrap_or_default());
-            if source.ends_with("docker.sock") {
-                self.note(mount.span, format!("through Docker's socket `{name}` is root on the machine: a proxy that only reads will often do"), None);
-            } else if source.starts_with('.') {
-                self.note(mount.span, format!("`{source}` is not on the machine: make it a `config` with `content`, part of the image, or a volume"), None);
+        for (mode, what) in [("network_mode", "the machine's network: it reaches what listens on 127.0.0.1 alone; use a network of the stack"), ("pid", "the machine's processes: it sees and ends each of them"), ("ipc", "the machine's memory segments")] {
+            if let Some((key, _)) = row.node.entry(mode).filter(|(_, value)| value.as_str() == Some("host")) {
+                self.note(key.span, format!("`{name}` shares {what}"), None);
             }
         }
     }
 
     /// Who depends on another waits until that is well.
-    fn depends(&mut self, services: &[(&str, &Node)], overlays: &mut [Map<String, Value>]) {
-        let well = |other: &str, overlays: &[Map<String, Value>]| {
-            services.iter().position(|(name, _)| *name == other).is_some_and(|index| services[index].1.get("healthcheck").is_some() || overlays[index].contains_key("healthcheck"))
-        };
-        for (index, (name, service)) in services.iter().enumerate() {
-            let Some((key, on)) = service.entry("depends_on") else { continue };
+    fn depends(&mut self, rows: &mut [Row<'_>]) {
+        let well: Vec<(&str, bool, bool)> = rows.iter().map(|row| (row.name, !is_unasked(row.node) || row.over.contains_key("healthcheck"), row.left_out)).collect();
+        for row in rows.iter_mut().filter(|row| !row.left_out) {
+            let Some((key, on)) = row.node.entry("depends_on") else { continue };
             let mut waits = Map::new();
-            for (other, _) in on.names() {
+            let mut gone = false;
+            for (other, span) in on.names() {
                 let said = on.get(other).and_then(|how| text(how, "condition"));
-                let healthy = well(other, overlays);
+                let &(_, healthy, left_out) = well.iter().find(|(name, ..)| *name == other).unwrap_or(&("", false, false));
+                if left_out {
+                    if on.as_map().is_some() {
+                        waits.insert(other.to_owned(), Value::Null);
+                    }
+                    gone = true;
+                    self.note(span, format!("`{}` waits for `{other}`, which the machine does not start", row.name), Some("it does not wait"));
+                    continue;
+                }
                 let how = match said {
                     Some("service_started") | None if healthy => "service_healthy",
                     Some(said) => said,
@@ -226,124 +295,95 @@ impl Adopted {
                 }
             }
             let better: Vec<String> = waits.iter().filter(|(_, how)| how["condition"] == "service_healthy").map(|(other, _)| other.clone()).collect();
-            if better.is_empty() {
-                continue;
+            if !better.is_empty() {
+                self.note(key.span, format!("`{}` does not wait until {} is well", row.name, better.join(", ")), Some("it waits for `service_healthy`"));
             }
-            self.note(key.span, format!("`{name}` does not wait until {} is well", better.join(", ")), Some("it waits for `service_healthy`"));
-            overlays[index].insert("depends_on".into(), Value::Object(waits));
+            if !better.is_empty() || gone {
+                let none = on.as_seq().is_some() && waits.is_empty();
+                row.over.insert("depends_on".into(), if none { Value::Null } else { Value::Object(waits) });
+            }
         }
     }
 
-    /// Ports that everybody could reach: one becomes the way in through nginx, the others are the machine's own.
-    fn routes(&mut self, services: &[(&str, &Node)], around: &Around<'_>, overlays: &mut [Map<String, Value>]) {
-        let is_web = |port: &Published| port.protocol == Protocol::Tcp && port.target.0 == port.target.1 && (WEB.contains(&port.target.0) || port.host.is_some_and(|host| [80, 8080].contains(&host.0)));
-        let rank = |port: &Published| match port.host {
-            Some((80, _)) => 0,
-            Some((8080 | 3000 | 8000, _)) => 1,
-            _ => 2,
-        };
-        let all: Vec<Vec<(Span, Result<Published, String>)>> = services.iter().map(|(_, service)| published(service)).collect();
-        let first = all
-            .iter()
-            .enumerate()
-            .flat_map(|(index, ports)| ports.iter().filter_map(move |(_, port)| port.as_ref().ok().map(|port| (index, port))))
-            .filter(|(_, port)| !port.is_loopback() && is_web(port))
-            .min_by_key(|(index, port)| (rank(port), *index))
-            .map(|(index, port)| (index, port.target.0));
-        for (index, (name, service)) in services.iter().enumerate() {
-            let list = service.get("ports").and_then(Node::as_seq).unwrap_or_default();
-            let (mut kept, mut changed) = (Vec::new(), false);
-            for (entry, (span, port)) in list.iter().zip(&all[index]) {
-                let Ok(port) = port else {
-                    self.note(*span, format!("where `{name}` is published hangs on a variable: write the port, behind 127.0.0.1 if it is the machine's own"), None);
-                    kept.push(entry);
-                    continue;
-                };
-                if port.is_loopback() {
-                    kept.push(entry);
+    /// What was made by hand on another machine this stack makes for itself.
+    fn external(&mut self, document: &Node) {
+        for (kind, one) in [("volumes", "volume"), ("networks", "network")] {
+            for (key, entry) in document.get(kind).and_then(Node::as_map).unwrap_or_default() {
+                let (Some(name), Some(external)) = (key.as_str(), entry.entry("external")) else { continue };
+                let given = matches!(text(entry, "name").unwrap_or(name), "host" | "bridge" | "none") && kind == "networks";
+                let off = external.1.is_null() || external.1.as_bool() == Some(false) || external.1.as_str() == Some("false");
+                if given || off {
                     continue;
                 }
-                changed = true;
-                if first == Some((index, port.target.0)) && around.domain {
-                    bootstrap(&mut overlays[index]).insert("route".into(), json!({"path": "/", "port": port.target.0}));
-                    self.note(*span, format!("`{name}` is published to everybody"), Some("the domain leads to it, through nginx and TLS"));
-                } else if is_web(port) {
-                    self.note(*span, format!("`{name}` is published to everybody: if people need it, give it `x-bootstrap: {{route: {{host: …, port: {}}}}}`", port.target.0), Some("nobody outside the stack reaches it"));
-                } else {
-                    self.note(*span, format!("`{name}` is published to everybody: if it must be, list its port in `x-bootstrap.public_ports`"), Some("nobody outside the stack reaches it"));
+                let mut over = json!({"external": null});
+                if let Some(old) = text(external.1, "name") {
+                    over["name"] = json!(old);
                 }
-            }
-            if changed {
-                let rows: Vec<Value> = kept.iter().filter_map(|entry| crate::yaml::to_json(entry)).collect();
-                overlays[index].insert("ports".into(), if rows.is_empty() { Value::Null } else { json!(rows) });
+                section(&mut self.overlay, kind).insert(name.to_owned(), over);
+                self.note(external.0.span, format!("nothing makes the {one} `{name}` on a new machine"), Some("the stack makes its own"));
             }
         }
-        if first.is_some() && !around.domain {
-            self.note(services[0].1.span, "no domain leads to the services: give `--domain`", None);
+        for kind in ["configs", "secrets"] {
+            for (key, entry) in document.get(kind).and_then(Node::as_map).unwrap_or_default() {
+                if let Some((external, _)) = entry.entry("external").filter(|(_, value)| value.as_bool() == Some(true)) {
+                    self.note(external.span, format!("`{}` is to be had in a swarm alone: write its `content`, or make it a secret of the profile", key.as_str().unwrap_or_default()), None);
+                }
+            }
         }
     }
 
     /// What is saved every night.
-    fn data(&mut self, document: &Node, services: &[(&str, &Node)], overlays: &mut [Map<String, Value>]) {
+    fn data(&mut self, document: &Node, rows: &mut [Row<'_>], files: &mounts::Files) {
         let mut by_database = Vec::new();
-        for (index, (name, service)) in services.iter().enumerate() {
-            let Some(kind) = known(service).and_then(|known| known.backup) else { continue };
-            let volumes: Vec<&str> = mounted(service);
+        for row in rows.iter_mut().filter(|row| !row.left_out) {
+            let Some(kind) = known(row.node).and_then(|known| known.backup) else { continue };
+            let volumes = mounted(row);
             if volumes.is_empty() {
-                self.note(service.span, format!("what `{name}` holds is gone with its container: give it a volume"), None);
+                self.note(row.span, format!("what `{}` holds is gone with its container: give it a volume", row.name), None);
                 continue;
             }
             by_database.extend(volumes);
             self.backup = true;
-            bootstrap(&mut overlays[index]).insert("backup".into(), json!(kind));
-            self.note(service.span, format!("`{name}` holds data"), Some("it is dumped every night"));
+            bootstrap(&mut row.over).insert("backup".into(), json!(kind));
+            self.note(row.span, format!("`{}` holds data", row.name), Some("it is dumped every night"));
         }
-        for (name, span) in document.get("volumes").map(Node::names).unwrap_or_default() {
-            let used = services.iter().any(|(_, service)| mounted(service).contains(&name));
+        let declared = document.get("volumes").map(Node::names).unwrap_or_default().into_iter().map(|(name, span)| (name.to_owned(), span));
+        for (name, span) in declared.chain(files.volumes.iter().cloned()) {
+            let used = rows.iter().any(|row| !row.left_out && mounted(row).contains(&name));
+            let made = files.volumes.iter().any(|(volume, _)| *volume == name);
             if used && !by_database.contains(&name) {
                 self.backup = true;
-                let all = self.overlay.entry("volumes").or_insert_with(|| json!({}));
-                all[name] = json!({"x-bootstrap": {"backup": "pause"}});
+                let all = section(&mut self.overlay, "volumes").entry(name.clone()).or_insert_with(|| json!({}));
+                all["x-bootstrap"] = json!({"backup": "pause"});
                 self.note(span, format!("the volume `{name}` holds data"), Some("it is saved every night, its services paused; `live`, `stop` or `none` may do better"));
+            } else if made {
+                section(&mut self.overlay, "volumes").entry(name).or_insert_with(|| json!({}));
             }
-        }
-    }
-
-    /// What Compose would look up in the environment is a secret here.
-    fn variables(&mut self, document: &Node) {
-        let mut found = BTreeMap::new();
-        walk(document, &mut |text, span| {
-            for (name, operator) in interpolation::variables(text) {
-                if matches!(operator, Operator::Plain | Operator::Required) && !["DOMAIN", "TIMEZONE"].contains(&name) {
-                    found.entry(name.to_owned()).or_insert(span);
-                }
-            }
-        });
-        for (name, span) in found {
-            if self.secrets.contains_key(&name) {
-                continue;
-            }
-            self.note(span, format!("`{name}` comes from the environment"), Some("it is a secret that `--env-file` or the environment gives when rendering"));
-            self.secrets.insert(name, None);
         }
     }
 }
 
 /// The service's own section of the overlay.
 fn bootstrap(over: &mut Map<String, Value>) -> &mut Map<String, Value> {
-    over.entry("x-bootstrap").or_insert_with(|| json!({})).as_object_mut().expect("made as a mapping")
+    section(over, "x-bootstrap")
 }
 
-/// Names of the volumes that a service mounts.
-fn mounted(service: &Node) -> Vec<&str> {
-    let mounts = service.get("volumes").and_then(Node::as_seq).unwrap_or_default();
-    mounts
-        .iter()
-        .filter_map(|mount| match mount.as_str() {
-            Some(line) => line.split_once(':').map(|(source, _)| source).filter(|source| !source.starts_with(['.', '/', '~', '$'])),
-            None => text(mount, "source").filter(|source| text(mount, "type").is_none_or(|kind| kind == "volume") && !source.starts_with(['.', '/'])),
-        })
-        .collect()
+/// Names of the volumes that a service mounts, as the profile has it.
+fn mounted(row: &Row<'_>) -> Vec<String> {
+    let is_name = |source: &str| !source.starts_with(['.', '/', '~', '$']);
+    if let Some(list) = row.over.get("volumes").and_then(Value::as_array) {
+        let source = |mount: &Value| match mount {
+            Value::String(line) => Some(parts(line)).filter(|parts| parts.len() > 1).map(|parts| parts[0].to_owned()),
+            other => other["source"].as_str().filter(|_| other["type"] != "bind").map(str::to_owned),
+        };
+        return list.iter().filter_map(source).filter(|source| is_name(source)).collect();
+    }
+    let mounts = row.node.get("volumes").and_then(Node::as_seq).unwrap_or_default();
+    let source = |mount: &Node| match mount.as_str() {
+        Some(line) => Some(parts(line)).filter(|parts| parts.len() > 1).map(|parts| parts[0].to_owned()),
+        None => text(mount, "source").filter(|_| text(mount, "type").is_none_or(|kind| kind == "volume")).map(str::to_owned),
+    };
+    mounts.iter().filter_map(source).filter(|source| is_name(source)).collect()
 }
 
 fn walk(node: &Node, see: &mut impl FnMut(&str, Span)) {
@@ -352,79 +392,4 @@ fn walk(node: &Node, see: &mut impl FnMut(&str, Span)) {
         Kind::Map(entries) => entries.iter().for_each(|(_, value)| walk(value, see)),
         Kind::Scalar { text, .. } => see(text, node.span),
     }
-}
-
-/// What a profile is called and where it goes.
-pub struct Head<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// The Compose file, as seen from the profile.
-    pub file: &'a str,
-    /// What the machine runs.
-    pub distribution: Distribution,
-    /// Who may log in.
-    pub keys: &'a [String],
-    /// What leads to it.
-    pub domain: Option<&'a str>,
-}
-
-impl Adopted {
-    /// The profile's text.
-    pub fn profile(&self, head: &Head<'_>) -> String {
-        let mut text = format!(
-            "# Beside {0}, which stays as it is: what stands here is laid over it. Written by `julia-bootstrap adopt {0}`.\nversion: 1\nname: {1}\ndistribution: {2}\nadmin:\n  ssh_keys: {3}\n",
-            head.file,
-            head.name,
-            head.distribution.id(),
-            flow(&json!(head.keys))
-        );
-        if let Some(domain) = head.domain {
-            text += &format!("domain: {domain}\n");
-        }
-        if self.backup {
-            text += "backup: {}\n";
-        }
-        text += &format!("compose: {}\n", flow(&json!(head.file)));
-        if !self.secrets.is_empty() {
-            text += "\n# Their values come from the environment, or from the file that --env-file names.\nsecrets:\n";
-            for name in self.secrets.keys() {
-                text += &format!("  {name}: {{env: {name}}}\n");
-            }
-        }
-        for (key, value) in &self.overlay {
-            text += &format!("\n{key}:\n");
-            block(&mut text, value, 1);
-        }
-        text
-    }
-}
-
-/// Mappings in lines, two levels deep; what stands below in one line.
-fn block(out: &mut String, value: &Value, depth: usize) {
-    for (key, value) in value.as_object().into_iter().flatten() {
-        let indent = "  ".repeat(depth);
-        match value {
-            Value::Object(inner) if depth < 3 && !inner.is_empty() => {
-                *out += &format!("{indent}{}:\n", flow(&json!(key)));
-                block(out, value, depth + 1);
-            }
-            _ => *out += &format!("{indent}{}: {}\n", flow(&json!(key)), flow(value)),
-        }
-    }
-}
-
-/// In one line, without quotes where YAML needs none.
-fn flow(value: &Value) -> String {
-    match value {
-        Value::Object(entries) => format!("{{{}}}", entries.iter().map(|(key, value)| format!("{}: {}", flow(&json!(key)), flow(value))).collect::<Vec<_>>().join(", ")),
-        Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
-        Value::String(text) if is_plain(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// Whether a text is the same without quotes.
-fn is_plain(text: &str) -> bool {
-    let word = matches!(text.to_ascii_lowercase().as_str(), "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null");
-    !word && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
 }

@@ -51,6 +51,77 @@ pub fn variables(text: &str) -> Vec<(&str, Operator)> {
     found
 }
 
+/// What Compose makes of a text; `None` where it refuses the text, or ends because a value is missing.
+pub fn expand(text: &str, value: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+            continue;
+        }
+        let from = rest.strip_prefix('{').unwrap_or(rest);
+        let named = from.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let end = from.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
+        let name = &from[..end];
+        if !rest.starts_with('{') {
+            if named {
+                out.push_str(&value(name).unwrap_or_default());
+                rest = &from[end..];
+            } else {
+                out.push('$');
+            }
+            continue;
+        }
+        let close = closing(&from[end..])?;
+        let (inside, after) = (&from[end..end + close], &from[end + close + 1..]);
+        let known = value(name);
+        let full = known.clone().filter(|known| !known.is_empty());
+        let [strict, operator, word] = match (inside.strip_prefix(':'), inside) {
+            _ if !named => return None,
+            (_, "") => ["", "", ""],
+            (Some(rest), _) => [":", rest.get(..1)?, rest.get(1..)?],
+            (None, _) => ["", inside.get(..1)?, inside.get(1..)?],
+        };
+        let there = if strict.is_empty() { known.clone() } else { full };
+        out.push_str(&match operator {
+            "" => known.unwrap_or_default(),
+            "-" => there.map_or_else(|| expand(word, value), Some)?,
+            "+" => there.map_or(Some(String::new()), |_| expand(word, value))?,
+            "?" => there?,
+            _ => return None,
+        });
+        rest = after;
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+/// The default that a text brings along for a variable.
+pub fn default_of<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let from = text.match_indices("${").map(|(at, mark)| &text[at + mark.len()..]).find_map(|rest| {
+        let rest = rest.strip_prefix(name)?;
+        rest.strip_prefix(":-").or_else(|| rest.strip_prefix('-'))
+    })?;
+    Some(&from[..closing(from)?])
+}
+
+/// Where the brace closes that was open before the text.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'{' if at > 0 && text.as_bytes()[at - 1] == b'$' => depth += 1,
+            b'}' if depth == 0 => return Some(at),
+            b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,5 +137,32 @@ mod tests {
         assert_eq!(variables("${A:-${B}}"), [("A", Default), ("B", Plain)]);
         assert_eq!(variables("5$ ${} ${A ${1}"), [("", Broken), ("", Broken), ("", Broken)]);
         assert_eq!(variables("^PONG$ US$ 5 [0-9]+$`) $1 $- end$"), []);
+    }
+
+    #[test]
+    fn texts_become_what_compose_makes_of_them() {
+        let value = |name: &str| match name {
+            "A" => Some("a".to_owned()),
+            "E" => Some(String::new()),
+            _ => None,
+        };
+        for (text, made) in [
+            ("$A-${A}$$${A:-x}", Some("a-a$a")),
+            ("${E:-x}${E-x}${N:-x}${N-y}${N}", Some("xxy")),
+            ("${N:-${A}b}c}", Some("abc}")),
+            ("${A:+x}${E:+x}${E+y}${N+z}", Some("xy")),
+            ("${A:?no}${A?no}", Some("aa")),
+            ("${E?no}", Some("")),
+            ("${E:?no}", None),
+            ("${N?no}", None),
+            ("${", None),
+            ("${1}", None),
+            ("${A!}", None),
+            ("^a$ 5$", Some("^a$ 5$")),
+        ] {
+            assert_eq!(expand(text, &value).as_deref(), made, "{text}");
+        }
+        assert_eq!(default_of("a ${N:-${A}b}c", "N"), Some("${A}b"));
+        assert_eq!(default_of("${N}", "N"), None);
     }
 }

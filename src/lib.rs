@@ -12,6 +12,7 @@ pub(crate) use tell;
 pub mod adopt;
 pub mod budget;
 pub mod cli;
+pub mod compose;
 pub mod deliver;
 pub mod distribution;
 pub mod diff;

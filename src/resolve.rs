@@ -13,7 +13,7 @@ mod service;
 
 pub use colours::COLOURS;
 pub use ports::{Published, published};
-pub use secrets::{Ask, Origin, STAND_IN};
+pub use secrets::{Ask, Origin, STAND_IN, is_reserved};
 pub use service::Extended;
 
 use crate::distribution::Distribution;
@@ -165,7 +165,9 @@ fn variables(written: &Written) -> Vec<(String, String)> {
     let zone = ("TIMEZONE".to_owned(), written.host.timezone.0.clone());
     let external = written.external.0.iter().flat_map(|(_, pairs)| pairs.clone());
     let secret = |name: &str| written.secrets.0.iter().any(|(secret, _)| secret.value.0 == name);
-    domain.chain([zone]).chain(external).filter(|(name, _)| !secret(name)).collect()
+    let own = &written.variables.0;
+    let ours = domain.chain([zone]).chain(external).filter(|(name, _)| !own.iter().any(|(known, _)| known == name));
+    ours.chain(own.iter().cloned()).filter(|(name, _)| !secret(name)).collect()
 }
 
 fn docker(written: &Written, distribution: Distribution) -> Docker {

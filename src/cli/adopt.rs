@@ -2,11 +2,11 @@
 
 use super::init::{is, keys_of};
 use super::{BadInput, Verbosity};
-use crate::adopt::{Around, Head, adopt};
+use crate::adopt::{Around, Head, Note, adopt, lines};
 use crate::distribution::Distribution;
 use crate::profile::text;
 use crate::report::Report;
-use crate::{deliver, dotenv, yaml};
+use crate::{compose, deliver, dotenv, yaml};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -42,8 +42,8 @@ impl Adopt {
     /// Runs the command.
     pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
         let mut report = Report::default();
-        let document = yaml::read_file(&self.file, None, &mut report).and_then(|source| yaml::parse(&mut report, source));
-        let Some(document) = document.filter(|_| !report.has_errors()) else {
+        let whole = compose::read(&self.file, None, &mut report);
+        let Some(compose::Whole { document, environments }) = whole.filter(|_| !report.has_errors()) else {
             super::tell(&mut report, verbosity);
             return Ok(ExitCode::from(super::BAD_INPUT));
         };
@@ -60,8 +60,19 @@ impl Adopt {
         let output = self.output.clone().unwrap_or_else(|| self.file.with_file_name(format!("{name}.yaml")));
         let secrets_file = output.with_extension("env");
         let repository = repository(folder);
-        let around = Around { domain: self.domain.is_some(), repository: repository.as_ref().map(|(url, branch)| (url.as_str(), branch.as_str())) };
-        let adopted = adopt(&document, &around);
+        let values = environment(folder, &environments);
+        let around = Around {
+            name: &name,
+            domain: self.domain.is_some(),
+            repository: repository.as_ref().map(|(url, branch)| (url.as_str(), branch.as_str())),
+            folder,
+            values: &values,
+        };
+        let mut adopted = adopt(&document, &around);
+        if let Some(more) = override_file(&self.file) {
+            let found = format!("Compose lays {more} over this file, and here it is not looked at: adopt what `docker compose config --no-interpolate` prints, or do without it");
+            adopted.notes.push(Note { span: document.span, found, done: None });
+        }
         for path in [Some(&output), Some(&secrets_file).filter(|_| !adopted.secrets.is_empty())].into_iter().flatten() {
             if path.exists() {
                 bail!(BadInput(format!("{} is there already, and nothing was written: name another profile with -o", path.display())));
@@ -73,9 +84,9 @@ impl Adopt {
         }
         let distribution = Distribution::ALL.into_iter().find(|one| one.id() == self.distribution).context("the distribution")?;
         let head = Head { name: &name, file: &file, distribution, keys: &keys, domain: self.domain.as_deref() };
-        let (values, unknown) = values(&adopted.secrets, &folder.join(".env"));
+        let (text, unknown) = env_file(&adopted.secrets, &values);
         if !adopted.secrets.is_empty() {
-            deliver::file(&secrets_file, values.as_bytes(), 0o600)?;
+            deliver::file(&secrets_file, text.as_bytes(), 0o600)?;
         }
         deliver::file(&output, adopted.profile(&head).as_bytes(), 0o644)?;
         if verbosity == Verbosity::Quiet {
@@ -125,10 +136,29 @@ fn outcome(report: &Report) -> String {
     if report.findings().is_empty() { "nothing stands in the way".to_owned() } else { format!("`check` has {} for it", report.summary()) }
 }
 
+/// What Compose would fill in: from `.env` beside the file, and from those of the files that it includes.
+fn environment(folder: &Path, more: &[PathBuf]) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for path in std::iter::once(&folder.join(".env")).chain(more) {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        for (name, value) in lines(&text, &all) {
+            all.entry(name).or_insert(value);
+        }
+    }
+    all
+}
+
+/// The file that Compose takes along unless it is told which ones to take.
+fn override_file(file: &Path) -> Option<String> {
+    let name = file.file_name()?.to_str()?;
+    let (stem, end) = name.rsplit_once('.')?;
+    matches!(stem, "compose" | "docker-compose").then_some(())?;
+    let names = [end, "yml", "yaml"].map(|end| format!("{stem}.override.{end}"));
+    names.into_iter().find(|name| file.with_file_name(name).is_file())
+}
+
 /// An env file with what is known of the secrets, and the names of those that are not.
-fn values(secrets: &BTreeMap<String, Option<String>>, beside: &Path) -> (String, Vec<String>) {
-    let there = std::fs::read_to_string(beside).unwrap_or_default();
-    let there: BTreeMap<String, String> = dotenv::read(&there).into_iter().filter_map(|(_, line)| line.ok()).collect();
+fn env_file(secrets: &BTreeMap<String, Option<String>>, there: &BTreeMap<String, String>) -> (String, Vec<String>) {
     let (mut text, mut unknown) = (String::from("# Secrets of the profile beside this file: for --env-file. Keep it out of repositories.\n"), Vec::new());
     for (name, value) in secrets {
         match value.as_ref().or_else(|| there.get(name)).and_then(|value| dotenv::dotenv_quote(value)) {

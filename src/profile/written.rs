@@ -59,11 +59,13 @@ section! {
         follow: optional FollowWritten, "the stack is changed by hand", "{url: \"https://files.example.com/agent.bundle\", key: RWRvZLwehmTlEGn0uvBNYN6kfJIvgsSD81X1HfC8nGVnnpTctWcAP4qp}";
         /// Services of the stack that run elsewhere: each is left out, and `<SERVICE>_HOST` and so on stand in `.env`.
         external: with External, "{}", "{postgres: {host: db.example.com, port: 5432}}";
+        /// What Compose fills in beside the secrets, where the stack says `${NAME}`; it stands in `.env` as well, and is nothing to hide.
+        variables: with Settings, "{}", "{LOG_LEVEL: info}";
         /// Secrets by name. They end in `/opt/<name>/.env` for Compose's interpolation, or as files.
         secrets: with Secrets, "{}", "{POSTGRES_PASSWORD: generate}";
         /// Where the secrets with `sealed: true` lie encrypted, for the machine to fetch once at its first boot.
         sealed: optional SealedWritten, "none", "{url: \"https://files.example.com/agent.sealed\", file: agent.sealed.json}";
-        /// A Compose file beside the profile; `services`, `volumes`, `networks` and `configs` here are laid over it, as an overlay is.
+        /// A Compose file beside the profile, with what it includes and its services extend; `services`, `volumes`, `networks` and `configs` here are laid over it, as an overlay is.
         compose: optional Spanned<FilePath>, "only what is written here", "compose.yaml";
         /// Compose's services, passed on as written; what Compose cannot say stands in `x-bootstrap`.
         services: optional Services, "no stack", "{api: {image: \"nginx:1.27\"}}";
@@ -444,6 +446,40 @@ impl Value for External {
             all.push((service, pairs));
         }
         Some(Self(all))
+    }
+}
+
+/// What Compose fills in.
+#[derive(Clone, Debug)]
+pub struct Settings(pub Variables);
+
+impl Value for Settings {
+    fn type_name() -> String {
+        "mapping of variables to texts".into()
+    }
+
+    fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Self> {
+        let Some(entries) = node.as_map() else {
+            reader.wrong_type(node, "a mapping of variables to texts");
+            return None;
+        };
+        let mut pairs = Vec::new();
+        for (key, value) in entries {
+            let name = key.as_str().unwrap_or_default();
+            let text = reader.text(value, "text").map(str::to_owned).unwrap_or_default();
+            if !crate::dotenv::is_shell_name(name) || crate::resolve::is_reserved(name) {
+                let why = format!("`{}` is no name for a variable of the stack", super::reader::shown(name));
+                reader.invalid(key.span, why).help("use letters, digits and `_`, and no name of the shell's or Compose's own");
+            } else if is_secret_word(name) && !text.is_empty() {
+                reader
+                    .invalid(value.span, "a secret is made or fetched, never written in the profile")
+                    .hide()
+                    .help(format!("add `{name}` under `secrets`: `{{env: {name}}}`"));
+            } else {
+                pairs.push((name.to_owned(), text));
+            }
+        }
+        Some(Self(pairs))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{beside, colours};
 use super::ports::Ports;
 use super::service::Extended;
+use crate::compose;
 use crate::profile::model::{PortRule, Replacement, Service, Stack};
 use crate::profile::reader::Reader;
 use crate::profile::written::Written;
@@ -32,8 +33,7 @@ pub fn document(written: &Written, root: &Node, report: &mut Report) -> Option<N
         return Some(Node { span: root.span, kind: Kind::Map(entries) });
     };
     let path = beside(file, report)?;
-    let source = yaml::read_file(&path, Some(file.span), report)?;
-    let mut document = yaml::parse(report, source)?;
+    let mut document = compose::read(&path, Some(file.span), report)?.document;
     if document.as_map().is_none() {
         Reader { report }.wrong_type(&document, "a Compose file, which is a mapping,").help("begin it with `services:`");
         return None;
@@ -41,7 +41,27 @@ pub fn document(written: &Written, root: &Node, report: &mut Report) -> Option<N
     // What the profile says beside it is laid over it, as an overlay is over a profile.
     let over = entries.iter().filter(|(key, value)| inline(key) && !value.is_null()).cloned().collect();
     yaml::merge(&mut document, Node { span: root.span, kind: Kind::Map(over) }, report);
+    for section in ["secrets", "configs"] {
+        drop_unused(&mut document, section);
+    }
     Some(document)
+}
+
+/// Of secrets and configs Compose makes only those that a service mounts: whether the files of the others are there is all the same.
+fn drop_unused(document: &mut Node, section: &str) {
+    let services = document.get("services").and_then(Node::as_map).unwrap_or_default();
+    let mounts = services.iter().flat_map(|(_, service)| service.get(section).and_then(Node::as_seq).unwrap_or_default());
+    let builds = services.iter().filter_map(|(_, service)| service.get("build")?.get("secrets")?.as_seq()).flatten();
+    let used: Vec<String> = mounts
+        .chain(builds)
+        .filter_map(|item| item.as_str().or_else(|| item.get("source").and_then(Node::as_str)).map(str::to_owned))
+        .collect();
+    if let Some(entries) = document.get_mut(section).and_then(Node::as_map_mut) {
+        entries.retain(|(key, _)| key.as_str().is_some_and(|key| used.iter().any(|used| used == key)));
+        if entries.is_empty() {
+            document.remove(section);
+        }
+    }
 }
 
 /// The stack: the document with its name, fixed names of volumes and networks, loopback ports and builds.

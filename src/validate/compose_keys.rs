@@ -33,11 +33,6 @@ pub(super) fn check(resolved: &Resolved, document: &Node, report: &mut Report) {
             }
         }
     }
-    if let Some((key, _)) = document.entry("include").filter(|(_, value)| !value.is_null() && value.as_seq().is_none_or(|files| !files.is_empty())) {
-        report
-            .error(key.span, "include", "nothing puts the included files on the machine, and Compose starts nothing without them")
-            .help("write their services here, or name by `compose: FILE` what `docker compose config --no-interpolate --no-path-resolution` prints");
-    }
     for service in &resolved.services {
         let Some(extends) = service.node.get("extends").filter(|extends| !extends.is_null()) else { continue };
         let base = extends.as_str().map_or_else(|| extends.get("service"), |_| Some(extends));

@@ -94,7 +94,7 @@ fn without_a_domain_nothing_is_open_and_that_is_told() {
 
 #[test]
 fn what_somebody_has_to_decide_is_told_with_its_line() {
-    let file = "services:\n  a:\n    build: .\n    restart: always\n    privileged: true\n    network_mode: host\n  b:\n    image: b\n    restart: always\n    ports: [\"${PORT}:80\"]\n    volumes: [\"./x:/x\", \"/var/run/docker.sock:/s\"]\n";
+    let file = "services:\n  a:\n    build: .\n    restart: always\n    privileged: true\n    network_mode: host\n  b:\n    image: b\n    restart: always\n    ports: [\"${PORTS}\"]\n    volumes: [\"./x.conf:/x\", \"/var/run/docker.sock:/s\"]\n";
     let (folder, said) = adopted(file, &[]);
     for line in [
         ":3: `a` is built from a folder that the machine does not have",
@@ -102,7 +102,7 @@ fn what_somebody_has_to_decide_is_told_with_its_line() {
         ":6: `a` shares the machine's network",
         ":8: `b` is whatever the registry has",
         ":10: where `b` is published hangs on a variable",
-        ":11: `./x` is not on the machine",
+        ":11: `./x.conf` is not on the machine",
         ":11: through Docker's socket",
     ] {
         assert!(said.contains(line), "{line}:\n{said}");

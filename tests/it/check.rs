@@ -250,8 +250,10 @@ rejects! {
          8:25 error[external-resource] nothing makes the volume `v` on a new machine | take `external` out: the stack then makes its own\n\
          9:21 error[relative-path] nothing puts this file on the machine, and Compose starts nothing without it | write its text as `content`, or make it a secret of the profile with `as: credential`";
     what_is_taken_from_another: service("extends: {file: base.yaml, service: b}") => "11:21 error[extends] nothing puts this file on the machine, and Compose starts nothing without it | write here what the service takes from there";
-    what_is_included: Test::new("compose: c.yaml").file("c.yaml", "include: [b.yaml]\nservices: {a: {image: \"x:1\", restart: always, healthcheck: {test: x}}}\n").findings() =>
-        "1:1 error[include] nothing puts the included files on the machine, and Compose starts nothing without them | write their services here, or name by `compose: FILE` what `docker compose config --no-interpolate --no-path-resolution` prints";
+    what_is_included: Test::new("compose: c.yaml")
+        .file("c.yaml", "include: [b.yaml]\nservices: {a: {image: \"x:1\", restart: always, healthcheck: {test: x}}}\n")
+        .file("b.yaml", "services: {b: {image: \"x\", restart: always, healthcheck: {test: x}}}\n")
+        .findings() => "1:23 warning[unpinned-image] `x` names no version | add a tag, or better a digest: what runs tomorrow should be what was tried today";
     what_is_taken_from_nobody: service("extends: appp") => "11:14 error[no-service] there is no service `appp` | name a service that stands here";
     keys_further_down: service("ports: [{target: 80, publishd: 8080, host_ip: 127.0.0.1}]\nlogging: {driver: json-file, option: {max-size: 1m}}\ndeploy: {resources: {limit: {memory: 1g}}}") =>
         "11:26 error[unknown-field] Compose knows no `publishd` here | did you mean `published`?\n\

@@ -1,6 +1,7 @@
 //! The one integration-test binary: a file a feature.
 
 mod adopt;
+mod adopt_compose;
 mod backup;
 mod budget;
 mod check;

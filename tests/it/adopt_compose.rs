@@ -1,0 +1,392 @@
+//! `adopt` and the whole of what Compose takes: what comes of a file is what Compose itself makes of it, but for what is told.
+
+use crate::support::{KEY, compose_client, tool};
+use julia_bootstrap::report::Report;
+use julia_bootstrap::{dotenv, yaml};
+use serde_json::Value;
+use std::path::Path;
+
+/// Writes files, adopts `docker-compose.yml`, and says what was told.
+fn adopted(files: &[(&str, &str)], more: &[&str]) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("makes a folder");
+        std::fs::write(path, text).expect("writes");
+    }
+    let words = ["adopt", "docker-compose.yml", "--name", "shop", "--ssh-key", KEY, "--domain", "shop.acme.dev"];
+    let output = tool(folder.path()).args(words).args(more).output().expect("runs");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert!(output.status.success(), "{said}");
+    (folder, said)
+}
+
+fn profile(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("shop.yaml")).expect("reads")
+}
+
+fn checked(folder: &Path, more: &[&str]) -> (bool, String) {
+    let mut command = tool(folder);
+    command.args(["check", "shop.yaml"]).args(more);
+    if folder.join("shop.env").is_file() {
+        command.args(["--env-file", "shop.env"]);
+    }
+    let output = command.output().expect("runs");
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// What the real client makes of a file, as JSON.
+fn config(folder: &Path, file: &Path, variables: &[(String, String)]) -> Option<Value> {
+    let mut client = compose_client()?;
+    client.current_dir(folder).arg("-f").arg(file).args(["-p", "shop", "config", "--format", "json"]);
+    let output = client.envs(variables.iter().cloned()).output().expect("runs");
+    assert!(output.status.success(), "{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
+    Some(serde_json::from_slice(&output.stdout).expect("JSON"))
+}
+
+/// The stack that the machine gets, as the real client reads it there.
+fn on_the_machine(folder: &Path) -> Option<Value> {
+    let words = ["render", "shop.yaml", "--format", "bundle", "-o", "bundle"];
+    let mut command = tool(folder);
+    command.args(words);
+    let mut variables = Vec::new();
+    if let Ok(text) = std::fs::read_to_string(folder.join("shop.env")) {
+        command.args(["--env-file", "shop.env"]);
+        variables.extend(dotenv::read(&text).into_iter().filter_map(|(_, line)| line.ok()));
+    }
+    let output = command.output().expect("runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut report = Report::new();
+    let source = report.sources.add("shop.yaml", profile(folder));
+    let node = yaml::parse(&mut report, source).expect("YAML");
+    let own = node.get("variables").and_then(yaml::Node::as_map).unwrap_or_default();
+    variables.extend(own.iter().filter_map(|(key, value)| Some((key.as_str()?.to_owned(), value.as_str()?.to_owned()))));
+    config(folder, &folder.join("bundle/root/opt/shop/compose.yaml"), &variables)
+}
+
+/// Without what `adopt` tells of: ports, restart policies, health checks and conditions that were not there, names.
+fn bare(mut config: Value, original: Option<&Value>) -> Value {
+    let of = |key: &str, service: &str| original.is_some_and(|original| original["services"][service].get(key).is_none());
+    config.as_object_mut().expect("a mapping").retain(|key, _| ["services", "volumes", "networks", "configs"].contains(&key.as_str()));
+    // That a config's text went along is told.
+    for (_, entry) in config["configs"].as_object_mut().into_iter().flatten() {
+        let file = entry.as_object_mut().expect("a mapping").remove("file");
+        if let Some(text) = file.and_then(|file| std::fs::read_to_string(file.as_str()?).ok()) {
+            entry["content"] = Value::String(text.replace('$', "$$"));
+        }
+    }
+    for section in ["volumes", "networks", "configs"] {
+        for (_, entry) in config[section].as_object_mut().into_iter().flatten() {
+            entry.as_object_mut().expect("a mapping").remove("name");
+        }
+    }
+    for (name, service) in config["services"].as_object_mut().expect("services") {
+        let service = service.as_object_mut().expect("a mapping");
+        service.retain(|key, _| !key.starts_with("x-") && key != "ports");
+        for key in ["restart", "healthcheck", "expose"] {
+            if of(key, name) {
+                service.remove(key);
+            }
+        }
+        if let Some(waits) = service.get_mut("depends_on").and_then(Value::as_object_mut) {
+            waits.values_mut().for_each(|how| drop(how.as_object_mut().expect("a mapping").remove("condition")));
+        }
+        if let Some(environment) = service.get_mut("environment").and_then(Value::as_object_mut) {
+            environment.retain(|_, value| !value.is_null());
+        }
+    }
+    config
+}
+
+fn is_what_compose_makes(folder: &Path) {
+    let (Some(original), Some(ours)) = (config(folder, Path::new("docker-compose.yml"), &[]), on_the_machine(folder)) else { return };
+    let ours = bare(ours, Some(&original));
+    let theirs = bare(original, None);
+    for section in ["services", "volumes", "networks", "configs"] {
+        for (name, theirs) in theirs[section].as_object().into_iter().flatten() {
+            let ours = &ours[section][name];
+            assert!(ours == theirs, "{section}.{name}:\n{ours:#}\nand Compose's:\n{theirs:#}");
+        }
+        let count = |all: &Value| all[section].as_object().map_or(0, serde_json::Map::len);
+        assert_eq!(count(&ours), count(&theirs), "{section}");
+    }
+}
+
+const WHOLE: &str = r#"name: shop
+include:
+  - path: [queue/compose.yaml, queue/more.yaml]
+    env_file: queue/queue.env
+  - cache/compose.yaml
+x-common: &common
+  restart: always
+  logging: {driver: json-file, options: {max-size: "${LOG_SIZE:-5m}"}}
+x-env: &env
+  TZ: ${SHOP_ZONE:-UTC}
+  LEVEL: ${LEVEL-info}
+services:
+  web:
+    <<: *common
+    extends: {file: parts/base.yaml, service: app}
+    image: "acme/web:${VERSION:?say which}"
+    environment:
+      <<: [*env, {EXTRA: "${EXTRA:+set}", LEVEL: lost}]
+      PRICE: $$5
+      DATABASE_URL: "postgres://${DB_USER:-shop}:${DB_PASSWORD}@db/shop"
+      NESTED: "${NOT_SET:-${VERSION}-x}"
+      PASSED:
+      NOBODYS:
+    ports: ["${WEB_PORT:-80}:3000", {target: 9229, published: "9229", host_ip: 127.0.0.1}]
+    networks: {front: {aliases: [www]}, back: {priority: 5}}
+    configs: [{source: motd, target: /etc/motd, mode: 0444}, terms]
+    healthcheck: {test: [CMD, "true"], interval: 10s}
+    depends_on:
+      db: {condition: service_started}
+      migrate: {condition: service_completed_successfully}
+    labels: ["com.acme.part=web"]
+    sysctls: [net.core.somaxconn=1024]
+    volumes: ["uploads:/uploads", {type: tmpfs, target: /scratch, tmpfs: {size: 1048576}}]
+    deploy: {resources: {limits: {memory: 256M}}}
+  worker:
+    extends: plain
+    command: work --queue "${QUEUE:-default}"
+    healthcheck: {test: "true"}
+  plain:
+    <<: *common
+    image: acme/worker:1.2
+    env_file: [common.env, {path: missing.env, required: false}]
+    environment: ["PASSED", "OTHER=of the list", "EMPTY="]
+    expose: ["9000"]
+    networks: [back]
+    healthcheck: {test: [CMD-SHELL, "test -e /tmp/ok"]}
+    stop_grace_period: 1m30s
+    ulimits: {nofile: {soft: 100, hard: 200}}
+    cap_drop: [ALL]
+    extra_hosts: ["old:10.0.0.1"]
+  migrate:
+    image: acme/web:${VERSION}
+    command: [migrate]
+    networks: [back]
+    depends_on: [db]
+  debug:
+    image: acme/debug:1
+    profiles: [debug]
+    ports: ["9999:9999"]
+  db:
+    image: postgres:16
+    environment: {POSTGRES_PASSWORD: "${DB_PASSWORD}", POSTGRES_USER: "${DB_USER:-shop}"}
+    volumes: [{type: volume, source: pg, target: /var/lib/postgresql/data}]
+    networks: [back]
+    shm_size: 128mb
+volumes:
+  uploads: {labels: {keep: "yes"}}
+  pg:
+networks:
+  front:
+  back: {internal: true, ipam: {config: [{subnet: 172.30.0.0/24}]}}
+configs:
+  motd: {content: "hello ${VERSION}\n"}
+  terms: {file: ./terms.txt}
+"#;
+
+#[test]
+fn what_comes_of_a_file_is_what_compose_makes_of_it() {
+    let files = [
+        ("docker-compose.yml", WHOLE),
+        (".env", "VERSION=1.4.2\nDB_PASSWORD='p$x'\nPASSED=through\nEXTRA=y\nLOG_SIZE=9m\n"),
+        ("common.env", "FROM_FILE=a b\nSMTP_PASSWORD=hush\nOTHER=of the file\nEXPANDED=${VERSION}-${FROM_FILE}\nLITERAL='$5'\n"),
+        ("terms.txt", "It costs $5.\n"),
+        (
+            "parts/base.yaml",
+            "services:\n  app:\n    extends: {file: deeper/root.yaml, service: root}\n    environment: [FROM_BASE=1, LEVEL=base]\n    env_file: base.env\n    dns: 9.9.9.9\n    labels: {com.acme.team: shop, com.acme.part: base}\n    command: serve\n    networks: [back]\n    cap_add: [NET_BIND_SERVICE]\n    sysctls: {net.core.somaxconn: 1, net.ipv4.tcp_syncookies: 0}\n",
+        ),
+        ("parts/base.env", "OF_THE_PART=yes\nFROM_BASE=overridden\n"),
+        ("parts/deeper/root.yaml", "services:\n  root:\n    user: \"1000\"\n    read_only: true\n    dns: [1.1.1.1]\n    extra_hosts: {gate: 10.0.0.9}\n    tmpfs: /tmp\n    healthcheck: {test: [CMD, no], retries: 5}\n    ulimits: {nproc: 100}\n"),
+        ("queue/compose.yaml", "services:\n  queue:\n    image: acme/queue:${QUEUE_VERSION:-none}\n    restart: always\n    healthcheck: {test: \"true\"}\n    command: one\n    volumes: [\"queue-data:/data\"]\nvolumes: {queue-data: }\n"),
+        ("queue/more.yaml", "services:\n  queue:\n    command: two\n    environment: {A: b}\n"),
+        ("queue/queue.env", "QUEUE_VERSION=7\nVERSION=never\n"),
+        ("cache/compose.yaml", "services:\n  cache:\n    image: redis:7\n    env_file: cache.env\n    volumes: [\"cache:/data\"]\n    networks: [own]\nvolumes: {cache: }\nnetworks: {own: {driver: bridge}}\n"),
+        ("cache/cache.env", "MODE=small\n"),
+    ];
+    let (folder, said) = adopted(&files, &[]);
+    let here = folder.path();
+    for line in [
+        "docker-compose.yml:23: `NOBODYS` of `web` has no value",
+        "docker-compose.yml:24: `web` is published to everybody: the domain leads to it",
+        "docker-compose.yml:58: `debug` starts only for Compose's profile debug: it is left out",
+        "docker-compose.yml:74: `./terms.txt` is not on the machine: its text stands in the config `terms`",
+        "parts/base.yaml:5: ./parts/base.env stays here",
+        "`VERSION` comes from .env",
+    ] {
+        assert!(said.contains(line), "{line}:\n{said}");
+    }
+    assert!(!said.contains("hush") && !profile(here).contains("hush") && !profile(here).contains("p$x"), "a secret is told:\n{said}");
+    let (good, told) = checked(here, &[]);
+    assert!(good, "{told}");
+    is_what_compose_makes(here);
+}
+
+#[test]
+fn files_that_take_from_each_other_in_vain_are_refused_with_their_place() {
+    let cases = [
+        ("services: {a: {image: \"x:1\", extends: {file: b.yaml, service: c}}}", "docker-compose.yml:1:63", "there is no service `c` in b.yaml"),
+        ("services: {a: {image: \"x:1\", extends: b}, b: {extends: {service: a}}}", "docker-compose.yml:1:", "`a` takes from itself"),
+        ("include: [nowhere.yaml]\nservices: {a: {image: \"x:1\"}}", "docker-compose.yml:1:11", "nowhere.yaml cannot be read"),
+        ("include: [\"https://github.com/acme/stack.git\"]\nservices: {a: {image: \"x:1\"}}", "docker-compose.yml:1:11", "fetched from elsewhere"),
+        ("include: [\"${WHICH}.yaml\"]\nservices: {a: {image: \"x:1\"}}", "docker-compose.yml:1:11", "hangs on a variable"),
+        ("include: [docker-compose.yml]\nservices: {a: {image: \"x:1\"}}", "docker-compose.yml:1:11", "includes itself"),
+        ("include: [b.yaml]\nservices: {b: {image: \"y:1\"}}", "docker-compose.yml:2:12", "`b` stands in an included file as well"),
+        ("include: b.yaml\nservices: {b: {image: \"x:1\"}}", "docker-compose.yml:1:10", "`include` is a list to Compose"),
+    ];
+    for (text, place, message) in cases {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("docker-compose.yml"), text).expect("writes");
+        std::fs::write(folder.path().join("b.yaml"), "services: {b: {image: \"x:1\"}}").expect("writes");
+        let words = ["adopt", "docker-compose.yml", "--name", "shop", "--ssh-key", KEY];
+        let output = tool(folder.path()).args(words).output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(place) && said.contains(message) && said.contains("help:"), "{text}:\n{said}");
+        assert!(!folder.path().join("shop.yaml").exists());
+        let client = compose_client().map(|mut client| client.current_dir(folder.path()).args(["-p", "x", "config", "-q"]).output().expect("runs"));
+        let elsewhere = text.contains("github");
+        assert!(elsewhere || client.is_none_or(|output| !output.status.success()), "Compose takes {text}");
+    }
+}
+
+#[test]
+fn files_beside_go_along_and_folders_become_volumes() {
+    let file = r#"services:
+  web:
+    image: nginx:1.27
+    restart: always
+    healthcheck: {test: x}
+    ports: ["80:80"]
+    volumes:
+      - ./site.conf:/etc/nginx/conf.d/default.conf:ro
+      - ./start.sh:/docker-entrypoint.d/start.sh
+      - ./html:/usr/share/nginx/html:Z
+      - ./gone.conf:/etc/gone.conf
+      - /srv/media:/media
+      - ${DATA:-./data}:/data
+      - {type: bind, source: cache, target: /cache, bind: {create_host_path: true}}
+    configs: [{source: c, target: /c}]
+    secrets: [key, {source: cert, target: /cert.pem}]
+  db:
+    image: postgres:16
+    restart: always
+    environment: {POSTGRES_PASSWORD_FILE: /run/secrets/key}
+    volumes: ["./pg:/var/lib/postgresql/data"]
+    secrets: [key]
+configs: {c: {content: c}}
+secrets: {key: {file: ./key.txt}, cert: {file: ./cert.txt}, unused: {file: ./no.txt}}
+"#;
+    let files = [("docker-compose.yml", file), ("site.conf", "root $html;\n"), ("start.sh", "#!/bin/sh\n"), ("key.txt", "k\n"), ("html/index.html", "x"), ("cert.txt", "c\n")];
+    let (folder, said) = adopted(&files, &[]);
+    let here = folder.path();
+    for line in [
+        "docker-compose.yml:8: `./site.conf` is not on the machine: its text is the config `site-conf`",
+        "docker-compose.yml:10: `./html` is not on the machine: make it",
+        "docker-compose.yml:11: `./gone.conf` is not on the machine: make it",
+        "docker-compose.yml:12: `/srv/media` is a folder of the machine itself",
+        "docker-compose.yml:13: `./data` is not on the machine: it is the volume `data`, which begins empty",
+        "docker-compose.yml:14: `cache` is not on the machine: it is the volume `cache`",
+        "docker-compose.yml:16: the secret `key` is the file ./key.txt: it is a credential of the profile",
+        "docker-compose.yml:21: `./pg` is not on the machine: it is the volume `pg`",
+        "`db` holds data: it is dumped every night",
+    ] {
+        assert!(said.contains(line), "{line}:\n{said}");
+    }
+    let (good, told) = checked(here, &[]);
+    assert!(good && !told.contains("error"), "{told}");
+    let Some(ours) = on_the_machine(here) else { return };
+    let web = &ours["services"]["web"];
+    assert_eq!(ours["configs"]["site-conf"]["content"], "root $$html;\n");
+    let mounts: Vec<_> = web["volumes"].as_array().expect("a list").iter().map(|mount| format!("{}:{}", mount["type"].as_str().unwrap_or_default(), mount["target"].as_str().unwrap_or_default())).collect();
+    assert_eq!(mounts, ["bind:/usr/share/nginx/html", "bind:/etc/gone.conf", "bind:/media", "volume:/data", "volume:/cache", "bind:/run/secrets/key", "bind:/cert.pem"]);
+    let targets: Vec<_> = web["configs"].as_array().expect("a list").iter().map(|config| config["target"].as_str().unwrap_or_default()).collect();
+    assert_eq!(targets, ["/c", "/etc/nginx/conf.d/default.conf", "/docker-entrypoint.d/start.sh"]);
+}
+
+#[test]
+fn what_everybody_knows_is_kept_back_and_what_is_made_elsewhere_is_made_here() {
+    let file = r#"services:
+  app:
+    image: acme/app:1
+    restart: always
+    healthcheck: {test: x}
+    ports: ["127.0.0.1:8080:8080", "${OTHER_PORT:-127.0.0.1:7777}:7777"]
+    environment:
+      DATABASE_URL: ${DATABASE_URL:-postgres://app:app@db/app}
+      SECRET_KEY: ${SECRET_KEY:-known-to-all}
+      BROKER: amqp://guest:guest@mq/
+      ADMIN_PASSWORD: ""
+      FEATURE_TOKEN: "true"
+    networks: [proxy]
+    depends_on: {tool: {condition: service_started, required: false}, quiet: {condition: service_started}}
+  quiet:
+    image: redis:7
+    restart: "no"
+    healthcheck: {disable: true}
+    volumes: ["data:/data"]
+  tool: {image: "acme/tool:1", profiles: [tools]}
+  chosen: {image: "acme/chosen:1", restart: always, healthcheck: {test: x}, profiles: [full]}
+networks: {proxy: {external: true}}
+volumes: {data: {external: {name: old-data}}}
+"#;
+    let (folder, said) = adopted(&[("docker-compose.yml", file), (".env", "COMPOSE_PROFILES=full\n")], &[]);
+    let here = folder.path();
+    for line in [
+        ":6: `app` is published to a web server on the machine: the domain leads to it",
+        ":6: where `app` is published hangs on a variable: its value is written here",
+        ":8: everybody who has the file knows the default of `DATABASE_URL`",
+        ":9: everybody who has the file knows the default of `SECRET_KEY`",
+        ":10: the value of `BROKER` stands in the file: it is the secret BROKER",
+        ":11: `ADMIN_PASSWORD` of `app` is empty",
+        ":14: `app` waits for `tool`, which the machine does not start: it does not wait",
+        ":18: the health check of `quiet` is switched off",
+        ":15: `quiet` stays down when it dies",
+        ":20: `tool` starts only for Compose's profile tools: it is left out",
+        ":21: `chosen` starts only for Compose's profile full: `COMPOSE_PROFILES` names it",
+        ":22: nothing makes the network `proxy` on a new machine: the stack makes its own",
+        ":23: nothing makes the volume `data` on a new machine: the stack makes its own",
+    ] {
+        assert!(said.contains(line), "{line}:\n{said}");
+    }
+    let (good, told) = checked(here, &[]);
+    assert!(good, "{told}");
+    let Some(ours) = on_the_machine(here) else { return };
+    assert_eq!(ours["services"]["app"]["depends_on"]["quiet"]["condition"], "service_started");
+    assert!(ours["services"]["app"]["depends_on"].get("tool").is_none() && ours["services"].get("tool").is_none());
+    assert!(ours["services"].get("chosen").is_some());
+    assert_eq!(ours["services"]["app"]["environment"]["SECRET_KEY"], "known-to-all");
+    assert_eq!(ours["volumes"]["data"]["name"], "old-data");
+}
+
+/// Once what is to be decided is decided, nothing is left that `--strict` refuses.
+#[test]
+fn what_was_decided_passes_strictly() {
+    let file = r#"services:
+  web:
+    image: acme/web:${TAG:-2.0}
+    ports: ["8080:8080"]
+    env_file: .env
+    environment: {DATABASE_URL: "postgres://shop:${DB_PASSWORD}@db/shop", MODE: "${MODE}"}
+    depends_on: [db]
+    healthcheck: {test: [CMD, wget, "-q", "-O", "-", "http://127.0.0.1:8080/"]}
+    volumes: ["./uploads:/uploads"]
+  db:
+    image: postgres:16
+    environment: [POSTGRES_USER=shop, "POSTGRES_PASSWORD=${DB_PASSWORD}"]
+    volumes: ["./pg:/var/lib/postgresql/data"]
+"#;
+    let (folder, said) = adopted(&[("docker-compose.yml", file), (".env", "DB_PASSWORD=changeme\nMODE=production\nTAG=2.1\n")], &[]);
+    let here = folder.path();
+    assert!(!said.contains("To be decided"), "{said}");
+    let (_, told) = checked(here, &["--strict"]);
+    // What is left is the machine's to choose.
+    assert!(told.contains("embedded-secret") && told.matches("error[").count() == 1, "{told}");
+    let decided = profile(here).replace("DB_PASSWORD: {env: DB_PASSWORD}", "DB_PASSWORD: generate");
+    std::fs::write(here.join("shop.yaml"), decided).expect("writes");
+    let (good, told) = checked(here, &["--strict"]);
+    assert!(good, "{told}");
+    assert!(profile(here).contains("MODE: production") && profile(here).contains("TAG: \"2.1\""), "{}", profile(here));
+}
