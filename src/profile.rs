@@ -2,6 +2,7 @@
 
 mod docs;
 mod embedded;
+pub mod hidden;
 mod keys;
 pub mod model;
 pub mod quantity;

@@ -6,6 +6,7 @@ mod backup;
 mod compose_keys;
 mod edge;
 mod machine;
+mod open_secrets;
 mod published;
 mod services;
 mod variables;
@@ -25,6 +26,7 @@ pub fn validate(resolved: &Resolved, root: &Node, report: &mut Report) {
         published::check(resolved, report);
         deploy::check(resolved, root, report);
         variables::check(resolved, root, document, report);
+        open_secrets::check(resolved, report);
     }
     budget::check(resolved, root, report);
 }

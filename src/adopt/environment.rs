@@ -3,40 +3,17 @@
 use super::{Adopted, Around, Row, text, walk};
 use crate::dotenv;
 use crate::interpolation::{self, Operator};
+use crate::profile::hidden::{holds_password, is_hidden, is_plain};
 use crate::report::Span;
 use crate::resolve::is_reserved;
 use crate::yaml::{Kind, Node};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Ends of the names of variables that hold what nobody else may know.
-const SECRET: [&str; 21] = [
-    "PASSWORD", "PASSWD", "PASS", "PWD", "SECRET", "SECRETS", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY", "ENCRYPTION_KEY", "SECRET_KEY_BASE", "SECRET_KEY",
-    "ACCESS_KEY", "VAULT_KEY", "AUTH_KEY", "JWT_KEY", "FERNET_KEY", "CRYPTO_KEY", "ENC_KEY", "MASTER_KEY",
-];
-
-/// Whether the name of a variable says that its value is nobody's business.
-fn is_hidden(name: &str) -> bool {
-    let name = name.to_uppercase();
-    name != "PWD" && SECRET.iter().any(|end| name == *end || name.ends_with(&format!("_{end}")) || (name.ends_with(end) && ["PASSWORD", "SECRET", "TOKEN"].contains(end)))
-}
-
 /// Of what only an env file says, a key of any kind is kept back as well.
 fn may_hide(name: &str) -> bool {
     let upper = name.to_uppercase();
     is_hidden(name) || upper.ends_with("KEY") || ["PASS", "SECRET", "TOKEN", "PRIVATE"].iter().any(|part| upper.contains(part))
-}
-
-/// Whether a text is an address with a password in it.
-fn holds_password(text: &str) -> bool {
-    let Some((_, rest)) = text.split_once("://") else { return false };
-    let Some((login, _)) = rest.split(['/', '?']).next().unwrap_or_default().rsplit_once('@') else { return false };
-    login.split_once(':').is_some_and(|(_, password)| !password.is_empty() && !password.contains('$'))
-}
-
-/// What is only switched by a word or a path is no secret, whatever it is called.
-fn is_plain(value: &str) -> bool {
-    value.is_empty() || value.starts_with(['/', '.']) || ["true", "false", "yes", "no", "on", "off"].contains(&value.to_lowercase().as_str())
 }
 
 /// Name, value as Compose reads it, and place.

@@ -405,3 +405,16 @@ fn a_private_key_is_refused_and_never_shown() {
     assert!(shown.contains("PRIVATE key") && !shown.contains("b3BlbnNzaC1rZXk"), "{shown}");
     assert!(!loaded.report.to_json().to_string().contains("b3BlbnNzaC1rZXk"));
 }
+
+#[test]
+fn a_secret_that_is_written_out_is_told_and_not_shown() {
+    for line in ["environment: {DB_PASSWORD: hunter2}", "environment: [\"API_TOKEN=hunter2\"]", "environment: {DATABASE_URL: \"postgresql://u:hunter2@db/x\"}"] {
+        let test = Test::service(line);
+        let loaded = test.load();
+        let said = loaded.report.render_human(false, 100);
+        assert!(said.contains("[open-secret]") && !said.contains("hunter2"), "{line}:\n{said}");
+    }
+    for line in ["environment: {DB_PASSWORD_FILE: /run/secrets/db}", "environment: {ALLOW_EMPTY_PASSWORD: \"yes\", COMPASS: north}", "environment: {URL: \"https://t.dev/\"}"] {
+        assert!(!Test::service(line).load().report.render_human(false, 100).contains("open-secret"), "{line}");
+    }
+}

@@ -1,0 +1,35 @@
+//! Secrets that stand in a service's environment as they are: everybody who reads the user-data or the Compose file has them.
+
+use crate::profile::hidden::{holds_password, is_hidden, is_plain};
+use crate::report::{Report, Span};
+use crate::resolve::Resolved;
+use crate::yaml::Node;
+
+pub(super) fn check(resolved: &Resolved, report: &mut Report) {
+    for service in &resolved.services {
+        let Some(environment) = service.node.get("environment") else { continue };
+        for (name, value, span) in pairs(environment) {
+            let named = is_hidden(name) && !is_plain(value) && !value.contains('$');
+            if named || holds_password(value) {
+                let what = if named { "its value" } else { "a password" };
+                report
+                    .warning(span, "open-secret", format!("`{name}` has {what} written out, which whoever reads the user-data or the machine's Compose file has, too"))
+                    .hide()
+                    .help(match named {
+                        true => format!("add `{name}` to `secrets`, as `generate` or `{{env: {name}}}`, and write `${{{name}}}` here"),
+                        false => "add the password to `secrets`, and write `${NAME}` in its place here".to_owned(),
+                    });
+            }
+        }
+    }
+}
+
+/// Names and values, in either form.
+fn pairs(environment: &Node) -> Vec<(&str, &str, Span)> {
+    let listed = environment.as_seq().into_iter().flatten().filter_map(|item| {
+        let (name, value) = item.as_str()?.split_once('=')?;
+        Some((name, value, item.span))
+    });
+    let mapped = environment.as_map().into_iter().flatten().filter_map(|(key, value)| Some((key.as_str()?, value.as_str().filter(|_| !value.is_null())?, value.span)));
+    listed.chain(mapped).collect()
+}
