@@ -12,7 +12,7 @@ FOR ?= 900
 AUDIT ?= ports,ssh,tls,units,web,logins
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-new-user test-launch test-lock test-oracles test-schema test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean test-examples package test-package test-action test-extending
+.PHONY: help build tools check lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-new-user test-launch test-lock test-oracles test-schema test-pages test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean test-examples package test-package test-action test-extending
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -63,6 +63,9 @@ test-launch: build ## an order at a played provider, and the machine that it bec
 
 test-lock: build ## images by digest, from the lab's registry to the machine; in the container lane
 	scripts/lab-boot $(LAB) scripts/test-lock $(BIN)
+
+test-pages: build ## the pages of `explain --html` in headless Chromium
+	scripts/test-pages $(BIN)
 
 test-schema: build ## an editor completes, explains and checks profiles by `schema`; with yaml-language-server from npm
 	scripts/test-schema $(BIN)

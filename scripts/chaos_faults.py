@@ -212,7 +212,8 @@ class CrashLoop(Fault):
         self.note = self.random.choice(names)
 
     def during(self):
-        self.guest.run(f"kill -9 $(docker inspect -f '{{{{.State.Pid}}}}' {self.note}) 2>/dev/null; :")
+        # One that is down at this moment has the process 0, which is everybody in this group, the runner among them.
+        self.guest.run(f"p=$(docker inspect -f '{{{{.State.Pid}}}}' {self.note}); [ \"$p\" -gt 0 ] && kill -9 $p 2>/dev/null; :")
 
 
 class DockerdKilled(Fault):

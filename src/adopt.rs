@@ -44,6 +44,8 @@ pub struct Adopted {
     pub notes: Vec<Note>,
     /// Variables that the file names anywhere.
     named: BTreeSet<String>,
+    /// Of those, the ones that say what they are where nobody gives a value.
+    defaulted: BTreeSet<String>,
     /// Those whose values nobody else may know.
     hidden: BTreeSet<String>,
     /// Bytes of files whose text went into the profile.

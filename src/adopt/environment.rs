@@ -62,7 +62,14 @@ pub fn lines(text: &str, values: &BTreeMap<String, String>) -> Vec<(String, Stri
 impl Adopted {
     /// Every variable that the file names.
     pub(super) fn look(&mut self, document: &Node) {
-        walk(document, &mut |text, _| self.named.extend(interpolation::variables(text).into_iter().map(|(name, _)| name.to_owned())));
+        walk(document, &mut |text, _| {
+            for (name, operator) in interpolation::variables(text) {
+                self.named.insert(name.to_owned());
+                if operator == Operator::Default {
+                    self.defaulted.insert(name.to_owned());
+                }
+            }
+        });
     }
 
     /// What stands in env files and in the file itself goes where the profile's secrets are, or into the profile.
@@ -160,8 +167,10 @@ impl Adopted {
         // The same name with another value is another secret.
         let free = |name: &str, secrets: &BTreeMap<String, Option<String>>| {
             let there = match secrets.get(name) {
-                Some(there) => there.as_deref().or_else(|| around.values.get(name).map(String::as_str)) == Some(value),
-                None => !self.named.contains(name) || around.values.get(name).map(String::as_str) == Some(value),
+                Some(Some(there)) => there == value,
+                None if !self.named.contains(name) => true,
+                // What one service names and another has written out is the same, unless somebody says otherwise.
+                _ => around.values.get(name).map_or(!self.defaulted.contains(name), |known| known == value),
             };
             there && dotenv::is_shell_name(name) && !is_reserved(name)
         };
@@ -169,7 +178,7 @@ impl Adopted {
         while !free(&secret, &self.secrets) {
             secret.insert_str(0, "S_");
         }
-        if self.secrets.insert(secret.clone(), Some(value.to_owned())).is_none() {
+        if self.secrets.insert(secret.clone(), Some(value.to_owned())).flatten().is_none() {
             self.note(span, format!("the value of `{key}` stands in the file"), Some(&format!("it is the secret {secret}")));
         }
         format!("${{{secret}}}")

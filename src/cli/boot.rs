@@ -12,7 +12,7 @@ use url::Url;
 use super::{BAD_INPUT, Source, Verbosity, load_profile};
 use crate::deliver::{self, provider};
 use crate::encode::{self, Encoded, Format};
-use crate::lab::check::CHECKS;
+use crate::lab::check::{CHECKS, Check};
 use crate::lab::engine::Engine;
 use crate::lab::engine::container::Container;
 use crate::lab::engine::qemu::{Accel, Qemu, Size};
@@ -231,11 +231,17 @@ fn tell_differences(sets: &[overrides::Override], plain: Option<&Profile>, boote
 }
 
 /// Reads `90s`, `15m`, `1h` or a bare number of seconds.
-pub(super) fn checks(text: &str) -> Result<String, String> {
-    if CHECKS.iter().any(|check| check.id.starts_with(text)) {
+fn checks(text: &str) -> Result<String, String> {
+    known(text, CHECKS.iter())
+}
+
+/// The beginning of an identifier of one of these checks.
+pub(super) fn known(text: &str, checks: impl Iterator<Item = &'static Check>) -> Result<String, String> {
+    let names: Vec<&str> = checks.map(|check| check.id).collect();
+    if names.iter().any(|name| name.starts_with(text)) {
         return Ok(text.to_owned());
     }
-    Err(format!("no check is called so; the first are {}", CHECKS[..5].iter().map(|check| check.id).collect::<Vec<_>>().join(", ")))
+    Err(format!("no check is called so; there are {}", names.join(", ")))
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

@@ -4,13 +4,13 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::Value;
 
 use super::check::{self, Context};
 use super::engine::{Engine, Pulse, Reach};
 use super::expect::{Expect, PublicPath, PublicRoute};
-use super::report::Findings;
+use super::report::{Findings, Row, Verdict};
 use super::ssh::Ssh;
 use super::view::View;
 use super::Seed;
@@ -116,10 +116,17 @@ pub fn verify(question: &Question, view: &View) -> Result<Findings> {
         addresses = names.resolved.iter().find_map(|(_, answer)| answer.clone().ok()).unwrap_or_default();
     }
     (addresses, names.out_of_reach) = addresses.into_iter().partition(|address| is_reachable(*address));
-    let first = *addresses.first().with_context(|| match names.resolved.first() {
-        Some((name, Err(why))) => format!("{name} leads nowhere ({why}): set its DNS records, or say where the machine is by --address"),
-        _ => "none of the machine's addresses can be reached from here: there is no such network".to_string(),
-    })?;
+    let of = expect.names.first().cloned().unwrap_or_default();
+    let Some(first) = addresses.first().copied() else {
+        // Nothing else can be looked at.
+        let detail = match names.resolved.first() {
+            Some((name, Err(why))) => format!("{name} leads nowhere ({why}): set its DNS records, or say where the machine is by --address"),
+            _ => "none of the machine's addresses can be reached from here: there is no such network".to_string(),
+        };
+        let title = "Every name leads to the machine".to_string();
+        let row = Row { id: "dns-names".to_string(), title, result: Verdict::Fail, detail, seconds: began.elapsed().as_secs_f64().round() };
+        return Ok(Findings { of, seconds: began.elapsed().as_secs_f64().round(), checks: vec![row] });
+    };
     let at = |port| SocketAddr::new(first, port);
     let reach = Reach { ssh: at(expect.ssh_port), http: at(80), https: at(443), addresses };
     let mut machine = Machine { reach };
@@ -143,7 +150,7 @@ pub fn verify(question: &Question, view: &View) -> Result<Findings> {
         live: Some(&names),
     };
     let checks = check::run_all(&mut context)?;
-    Ok(Findings { of: expect.names.first().cloned().unwrap_or_default(), seconds: began.elapsed().as_secs_f64().round(), checks })
+    Ok(Findings { of, seconds: began.elapsed().as_secs_f64().round(), checks })
 }
 
 /// What can be expected of a machine of which only the domain is known; `plan` is its own `plan.json`, if it could be read.

@@ -107,8 +107,28 @@ fn offsite(resolved: &Resolved, root: &Node, report: &mut Report) {
     }
 }
 
+/// `redis-cli`, which saves and restores, reads the password from its own variable alone.
+fn redis(resolved: &Resolved, report: &mut Report) {
+    let parts = resolved.profile.backup.iter().flat_map(|backup| &backup.parts).filter(|part| part.kind == "redis" && part.elsewhere.is_none());
+    for part in parts {
+        let Some(service) = resolved.services.iter().find(|service| service.name == part.name) else { continue };
+        let Some(command) = service.node.get("command") else { continue };
+        let asks = |node: &Node| node.as_str().is_some_and(|text| text.contains("requirepass"));
+        let asked = asks(command) || command.as_seq().is_some_and(|words| words.iter().any(asks));
+        let environment = service.node.get("environment");
+        let named = |node: &Node| node.as_str().is_some_and(|text| text.starts_with("REDISCLI_AUTH"));
+        let given = environment.is_some_and(|node| node.get("REDISCLI_AUTH").is_some() || node.as_seq().is_some_and(|items| items.iter().any(named)));
+        if asked && !given && service.node.get("env_file").is_none() {
+            report
+                .error(command.span, "redis-password", format!("`{}` asks for a password that its backup does not have", part.name))
+                .help("add it to the service's environment as well: `REDISCLI_AUTH: ${REDIS_PASSWORD}`, which `redis-cli` reads, or write `x-bootstrap: {backup: none}`");
+        }
+    }
+}
+
 pub(super) fn check(resolved: &Resolved, root: &Node, document: &Node, report: &mut Report) {
     offsite(resolved, root, report);
+    redis(resolved, report);
     let volumes = document.get("volumes").and_then(Node::as_map).unwrap_or_default();
     let saved = |key: &str| resolved.services.iter().any(|service| service.backup.is_some() && mounted(service).any(|source| source == key));
     let used = |key: &str| resolved.services.iter().any(|service| mounted(service).any(|source| source == key));

@@ -7,6 +7,12 @@ use crate::yaml::Node;
 
 pub(super) fn check(resolved: &Resolved, report: &mut Report) {
     for service in &resolved.services {
+        for word in service.node.get("command").map(after_requirepass).unwrap_or_default() {
+            report
+                .warning(word, "open-secret", "Redis' password is written out, which whoever reads the user-data or the machine's Compose file has, too")
+                .hide()
+                .help("add it to `secrets`, and write `${NAME}` in its place here");
+        }
         let Some(environment) = service.node.get("environment") else { continue };
         for (name, value, span) in pairs(environment) {
             let named = is_hidden(name) && !is_plain(value) && !value.contains('$');
@@ -22,6 +28,19 @@ pub(super) fn check(resolved: &Resolved, report: &mut Report) {
             }
         }
     }
+}
+
+/// What follows `--requirepass` and is no variable.
+fn after_requirepass(command: &Node) -> Vec<Span> {
+    let literal = |word: &str| !word.is_empty() && !word.contains('$');
+    let mut found = Vec::new();
+    if let Some(text) = command.as_str() {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        found.extend(words.windows(2).any(|pair| pair[0].ends_with("requirepass") && literal(pair[1].trim_matches(['"', '\'']))).then_some(command.span));
+    }
+    let words = command.as_seq().unwrap_or_default();
+    found.extend(words.windows(2).filter(|pair| pair[0].as_str().is_some_and(|word| word.ends_with("requirepass")) && pair[1].as_str().is_some_and(literal)).map(|pair| pair[1].span));
+    found
 }
 
 /// Names and values, in either form.

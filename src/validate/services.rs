@@ -98,6 +98,12 @@ fn image(service: &Extended, report: &mut Report) {
         }
         return;
     };
+    if !image.contains('$') && let Err(error) = image.parse::<oci_client::Reference>() {
+        report
+            .error(node.span, "bad-image", format!("`{}` is no image: {error}", shown(image)))
+            .help("write registry, name in lower case and tag or digest, as `ghcr.io/me/shop:1.4.2`, without `https://`");
+        return;
+    }
     if image.starts_with("example/") || image.contains("/example/") {
         report
             .warning(node.span, "placeholder", format!("`{}` is an example image", shown(image)))

@@ -418,3 +418,27 @@ fn a_secret_that_is_written_out_is_told_and_not_shown() {
         assert!(!Test::service(line).load().report.render_human(false, 100).contains("open-secret"), "{line}");
     }
 }
+
+#[test]
+fn what_is_no_image_is_refused() {
+    for image in ["Foo:1", "acme/shop:1:2", "acme/shop: 1", "acme/shop:", "https://ghcr.io/a/b:1", "a/b@sha256:12"] {
+        let said = Test::service("").set(&format!("services.a.image={image:?}")).findings();
+        assert!(said.contains("[bad-image]"), "{image}:\n{said}");
+    }
+    for image in ["x:1", "localhost:5000/x:1", "ghcr.io/a/b/c:v1.2-rc", "a/b@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"] {
+        let said = Test::service("").set(&format!("services.a.image={image:?}")).findings();
+        assert!(!said.contains("bad-image"), "{image}:\n{said}");
+    }
+}
+
+#[test]
+fn a_redis_with_a_password_lets_its_backup_in() {
+    let service = |more: &str| format!("command: redis-server --requirepass ${{PW}}\n{more}\nx-bootstrap: {{backup: redis}}");
+    let with = |more: &str| Test::service(&service(more)).set("secrets={PW: generate}").set("backup={}").findings();
+    assert!(with("").contains("[redis-password]"), "{}", with(""));
+    for good in ["environment: {REDISCLI_AUTH: \"${PW}\"}", "environment: [\"REDISCLI_AUTH=${PW}\"]"] {
+        assert!(!with(good).contains("redis-password"), "{}", with(good));
+    }
+    let said = Test::service("command: [redis-server, --requirepass, hunter2]").findings();
+    assert!(said.contains("[open-secret]") && !said.contains("hunter2"), "{said}");
+}

@@ -9,8 +9,9 @@ const TOP: &str = env!("CARGO_MANIFEST_DIR");
 const PAGES: [&str; 3] = ["README.md", "docs/README.pt-BR.md", "docs/guide.md"];
 
 /// Commands that are not run, and why; the program's own command line judges them.
-const NOT_RUN: [(&str, &str); 6] = [
+const NOT_RUN: [(&str, &str); 7] = [
     ("boot", "starts a machine"),
+    ("verify", "asks a live machine"),
     ("launch", "orders a server; with --dry-run it is run"),
     ("list", "asks a provider's API"),
     ("destroy", "asks a provider's API"),

@@ -71,7 +71,7 @@ fn controlled(
         }
         interrupt::sleep(Duration::from_secs(2))?;
     }
-    bail!("port {control} of {target} is open but did not answer the scanner in three rounds: the scan proves nothing")
+    bail!("port {control} of {target}, which is to be open, did not answer in three rounds: the scan proves nothing")
 }
 
 /// One round: every port at once, then whatever answered within `patience`.
