@@ -93,6 +93,12 @@ fn unescape(rest: &str) -> Option<(String, &str)> {
     None
 }
 
+/// Names of variables that Compose, Docker or the shell look at themselves.
+pub fn is_reserved(name: &str) -> bool {
+    ["COMPOSE_", "DOCKER_", "BUILDKIT_", "LD_"].iter().any(|prefix| name.starts_with(prefix))
+        || ["PATH", "HOME", "IFS", "PWD", "SHELL", "USER"].contains(&name)
+}
+
 /// A name that a shell takes as a variable.
 pub fn is_shell_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')

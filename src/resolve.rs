@@ -13,7 +13,7 @@ mod service;
 
 pub use colours::COLOURS;
 pub use ports::{Published, published};
-pub use secrets::{Ask, Origin, STAND_IN, is_reserved};
+pub use secrets::{Ask, Origin, STAND_IN};
 pub use service::Extended;
 
 use crate::distribution::Distribution;

@@ -1,11 +1,10 @@
 //! What the services get as environment, and what Compose fills in: passwords become secrets, the rest stands in the profile.
 
 use super::{Adopted, Around, Row, text, walk};
-use crate::dotenv;
+use crate::dotenv::{self, is_reserved};
 use crate::interpolation::{self, Operator};
 use crate::profile::hidden::{holds_password, is_hidden, is_plain};
 use crate::report::Span;
-use crate::resolve::is_reserved;
 use crate::yaml::{Kind, Node};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};

@@ -467,7 +467,7 @@ impl Value for Settings {
         for (key, value) in entries {
             let name = key.as_str().unwrap_or_default();
             let text = reader.text(value, "text").map(str::to_owned).unwrap_or_default();
-            if !crate::dotenv::is_shell_name(name) || crate::resolve::is_reserved(name) {
+            if !crate::dotenv::is_shell_name(name) || crate::dotenv::is_reserved(name) {
                 let why = format!("`{}` is no name for a variable of the stack", super::reader::shown(name));
                 reader.invalid(key.span, why).help("use letters, digits and `_`, and no name of the shell's or Compose's own");
             } else if is_secret_word(name) && !text.is_empty() {

@@ -69,12 +69,6 @@ fn one(name: &Spanned<SecretName>, written: &SecretFields, origin: Origin<'_>, r
     Some(SecretSpec { name: name.value.0.clone(), place, value, origin: variable.or_else(file).or_else(command) })
 }
 
-/// Names of variables that Compose, Docker or the shell look at themselves.
-pub fn is_reserved(name: &str) -> bool {
-    ["COMPOSE_", "DOCKER_", "BUILDKIT_", "LD_"].iter().any(|prefix| name.starts_with(prefix))
-        || ["PATH", "HOME", "IFS", "PWD", "SHELL", "USER"].contains(&name)
-}
-
 fn place(name: &Spanned<SecretName>, written: &SecretFields, report: &mut Report) -> Option<SecretPlace> {
     let text = &name.value.0;
     if written.place.is_some_and(|place| place.credential) {
@@ -86,7 +80,7 @@ fn place(name: &Spanned<SecretName>, written: &SecretFields, report: &mut Report
             .help("use letters, digits and `_`, or add `as: credential` to make it a file");
         return None;
     }
-    if is_reserved(text) {
+    if dotenv::is_reserved(text) {
         report
             .error(name.span, "secret-name", format!("`{text}` steers Compose or the shell itself"))
             .help("choose another name and pass it on under `environment`");
