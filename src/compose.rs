@@ -11,6 +11,11 @@ use crate::report::{Report, Span};
 use crate::yaml::{self, Node};
 use std::path::{Path, PathBuf};
 
+/// How deep files include one another, and services extend one another, at most.
+const DEEPEST: usize = 32;
+/// How many files are brought in, at most; one that is named twice counts twice.
+const MOST_FILES: usize = 256;
+
 /// Sections of which every entry has one owner.
 const SECTIONS: [&str; 5] = ["services", "volumes", "networks", "configs", "secrets"];
 
@@ -25,7 +30,7 @@ pub struct Whole {
 
 /// Reads a Compose file; `named` is where something names it.
 pub fn read(path: &Path, named: Option<Span>, report: &mut Report) -> Option<Whole> {
-    let mut reader = Reader { report, files: Vec::new(), open: Vec::new(), environments: Vec::new() };
+    let mut reader = Reader { report, files: Vec::new(), open: Vec::new(), count: 0, environments: Vec::new() };
     let document = reader.whole(path, named)?;
     Some(Whole { document, environments: reader.environments })
 }
@@ -36,6 +41,8 @@ struct Reader<'r> {
     files: Vec<(PathBuf, Option<Node>)>,
     /// Files of which each includes the next one.
     open: Vec<PathBuf>,
+    /// How many were brought in.
+    count: usize,
     environments: Vec<PathBuf>,
 }
 
@@ -50,6 +57,15 @@ impl Reader<'_> {
             self.report
                 .error(named, "include", format!("{} includes itself, by way of this", path.display()))
                 .help("take one of the two `include` out");
+            return None;
+        }
+        self.count += 1;
+        if self.open.len() >= DEEPEST || self.count > MOST_FILES {
+            let message = if self.count > MOST_FILES { format!("more than {MOST_FILES} files are included") } else { format!("files include one another more than {DEEPEST} deep") };
+            // Once is enough.
+            if !self.report.findings().iter().any(|finding| finding.code == "too-many-files") {
+                self.report.error(named, "too-many-files", message).help("put them together: `docker compose config --no-interpolate -o FILE`");
+            }
             return None;
         }
         self.open.push(known);
@@ -170,6 +186,12 @@ impl Reader<'_> {
             self.report
                 .error(extends.span, "extends", format!("`{}` takes from itself, by way of this", shown(name)))
                 .help("let one of them stand by itself");
+            return None;
+        }
+        if chain.len() >= DEEPEST {
+            self.report
+                .error(extends.span, "extends", format!("services extend one another more than {DEEPEST} deep"))
+                .help("let this one stand by itself");
             return None;
         }
         chain.push(me);

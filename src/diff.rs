@@ -55,8 +55,8 @@ pub struct Change {
 
 /// Units lie there.
 const UNITS: &str = "/etc/systemd/system/";
-/// What is told by itself, in other words.
-const TOLD: [&str; 2] = ["/etc/julia-bootstrap/plan.json", "/opt/"];
+/// Parts of the plan that are told in words of their own, or follow from others.
+const TOLD: [&str; 13] = ["name", "admin", "host", "ports", "hosts", "packages", "secrets", "services", "monitoring", "backup", "deploy", "health", "sources"];
 
 /// Everything that differs, the weightiest first.
 pub fn diff(old: &Machine, new: &Machine) -> Vec<Change> {
@@ -66,9 +66,14 @@ pub fn diff(old: &Machine, new: &Machine) -> Vec<Change> {
     found.sets("routes", Weight::Notice, "is served", "is served no more", &host_names(&old.plan), &host_names(&new.plan));
     found.services(old, new);
     found.data(old, new);
+    found.compose(old, new);
     found.secrets(old, new);
+    found.rest(old, new);
     found.sets("packages", Weight::Quiet, "is installed", "is not installed any more; where it is, it stays", &packages(&old.plan), &packages(&new.plan));
     found.files(old, new);
+    if found.0.is_empty() && (old.plan != new.plan || old.compose != new.compose) {
+        found.add(Weight::Quiet, "machine", "other settings change");
+    }
     found.0.sort_by_key(|change| change.weight);
     found.0
 }
@@ -98,7 +103,12 @@ impl Found {
             }
         }
         if old.plan["host"] != new.plan["host"] {
-            self.add(Weight::Quiet, "machine", "host name, time zone, locale or swap change");
+            for name in keys_of(&old.plan["host"]).union(&keys_of(&new.plan["host"])) {
+                let (a, b) = (&old.plan["host"][name.as_str()], &new.plan["host"][name.as_str()]);
+                if a != b {
+                    self.add(Weight::Quiet, "machine", format!("host.{name} changes from {} to {}", text(a), text(b)));
+                }
+            }
         }
     }
 
@@ -163,6 +173,43 @@ impl Found {
         }
     }
 
+    /// What stands in the Compose file beside its services.
+    fn compose(&mut self, old: &Machine, new: &Machine) {
+        for (key, one) in [("volumes", "volume"), ("networks", "network"), ("configs", "config"), ("secrets", "secret of Compose's")] {
+            let (before, after) = (section(&old.compose, key), section(&new.compose, key));
+            for (name, is) in &after {
+                let (weight, what) = match before.get(name) {
+                    Some(was) if was == is => continue,
+                    Some(_) if key == "volumes" => (Weight::Danger, "has other options, which a volume that is there does not take on: what is in it stays, or goes with it"),
+                    Some(_) if key == "networks" => (Weight::Notice, "is made anew, and its services with it"),
+                    Some(_) => (Weight::Notice, "has other contents"),
+                    None => (Weight::Quiet, "is new"),
+                };
+                self.add(weight, if key == "volumes" { "data" } else { "services" }, format!("the {one} {name} {what}"));
+            }
+            // A volume that goes is told of with the data.
+            for name in before.keys().filter(|name| key != "volumes" && !after.contains_key(*name)) {
+                self.add(Weight::Quiet, "services", format!("the {one} {name} goes"));
+            }
+        }
+    }
+
+    /// Settings of the machine that no other words are about; values may be private, so that names alone are told.
+    fn rest(&mut self, old: &Machine, new: &Machine) {
+        let keys = keys_of(&old.plan).union(&keys_of(&new.plan)).cloned().collect::<BTreeSet<_>>();
+        for key in keys.iter().filter(|key| !TOLD.contains(&key.as_str()) && old.plan[key.as_str()] != new.plan[key.as_str()]) {
+            let names = keys_of(&old.plan[key]).union(&keys_of(&new.plan[key])).filter(|name| old.plan[key][name.as_str()] != new.plan[key][name.as_str()]).cloned().collect::<Vec<_>>();
+            let which = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+            self.add(if key == "variables" { Weight::Notice } else { Weight::Quiet }, "machine", format!("`{key}` changes{which}"));
+        }
+        if old.plan["deploy"] != new.plan["deploy"] {
+            self.add(Weight::Quiet, "machine", "how new versions come in changes");
+        }
+        if old.plan["health"] != new.plan["health"] {
+            self.add(Weight::Quiet, "machine", "which health paths are asked changes");
+        }
+    }
+
     /// Names alone: a value is never told, only that it is another one.
     fn secrets(&mut self, old: &Machine, new: &Machine) {
         let rows = |machine: &Machine| -> BTreeMap<String, Value> { machine.plan["secrets"].as_array().into_iter().flatten().map(|row| (text(&row["name"]), row.clone())).collect() };
@@ -185,7 +232,9 @@ impl Found {
         let paths: BTreeSet<&String> = old.files.keys().chain(new.files.keys()).collect();
         for path in paths {
             let (was, is) = (old.files.get(path), new.files.get(path));
-            if was == is || TOLD.iter().any(|told| path.starts_with(told)) && was.is_some() && is.is_some() {
+            // What these two hold is told in words.
+            let told = path == "/etc/julia-bootstrap/plan.json" || path.starts_with("/opt/") && path.ends_with("/compose.yaml");
+            if was == is || told && was.is_some() && is.is_some() {
                 continue;
             }
             let (about, name) = path.strip_prefix(UNITS).map_or(("files", path.as_str()), |unit| ("units", unit));

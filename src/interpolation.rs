@@ -51,8 +51,16 @@ pub fn variables(text: &str) -> Vec<(&str, Operator)> {
     found
 }
 
+/// Defaults stand in defaults so deep at most.
+const DEEPEST: usize = 32;
+
 /// What Compose makes of a text; `None` where it refuses the text, or ends because a value is missing.
 pub fn expand(text: &str, value: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    expand_to(text, value, DEEPEST)
+}
+
+fn expand_to(text: &str, value: &dyn Fn(&str) -> Option<String>, deep: usize) -> Option<String> {
+    let deep = deep.checked_sub(1)?;
     let (mut out, mut rest) = (String::new(), text);
     while let Some(at) = rest.find('$') {
         out.push_str(&rest[..at]);
@@ -88,8 +96,8 @@ pub fn expand(text: &str, value: &dyn Fn(&str) -> Option<String>) -> Option<Stri
         let there = if strict.is_empty() { known.clone() } else { full };
         out.push_str(&match operator {
             "" => known.unwrap_or_default(),
-            "-" => there.map_or_else(|| expand(word, value), Some)?,
-            "+" => there.map_or(Some(String::new()), |_| expand(word, value))?,
+            "-" => there.map_or_else(|| expand_to(word, value, deep), Some)?,
+            "+" => there.map_or(Some(String::new()), |_| expand_to(word, value, deep))?,
             "?" => there?,
             _ => return None,
         });

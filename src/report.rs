@@ -149,6 +149,11 @@ impl Finding {
     }
 }
 
+/// A text from elsewhere, such as a server's answer or a file's name, without what a terminal obeys.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() && letter != '\t' { '\u{fffd}' } else { letter }).collect()
+}
+
 /// All findings, and the texts they point into.
 #[derive(Clone, Debug, Default)]
 pub struct Report {

@@ -3,17 +3,11 @@
 use super::{Adopted, Around, Row, text, walk};
 use crate::dotenv::{self, is_reserved};
 use crate::interpolation::{self, Operator};
-use crate::profile::hidden::{holds_password, is_hidden, is_plain};
+use crate::profile::hidden::{holds_password, is_hidden, is_plain, may_hide};
 use crate::report::Span;
 use crate::yaml::{Kind, Node};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Of what only an env file says, a key of any kind is kept back as well.
-fn may_hide(name: &str) -> bool {
-    let upper = name.to_uppercase();
-    is_hidden(name) || upper.ends_with("KEY") || ["PASS", "SECRET", "TOKEN", "PRIVATE"].iter().any(|part| upper.contains(part))
-}
 
 /// Name, value as Compose reads it, and place.
 type Pair = (String, Option<String>, Span);
@@ -84,7 +78,7 @@ impl Adopted {
                 continue;
             }
             changed = true;
-            let text = match (is_hidden(&key) && !is_plain(&value)) || holds_password(&value) {
+            let text = match (may_hide(&key) && !is_plain(&value)) || holds_password(&value) {
                 true => self.kept_back(row.name, &key, &value, span, around),
                 false => value.replace('$', "$$"),
             };
@@ -139,7 +133,8 @@ impl Adopted {
             let span = file.span;
             let path = file.as_str().or_else(|| text(file, "path")).unwrap_or_default();
             let path = around.expand(path).unwrap_or_else(|| path.to_owned());
-            let bytes = crate::yaml::read_some(&around.folder.join(&path), crate::yaml::MAX_BYTES).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let place = around.folder.join(&path);
+            let bytes = place.is_file().then(|| crate::yaml::read_some(&place, crate::yaml::MAX_BYTES).ok()).flatten().and_then(|bytes| String::from_utf8(bytes).ok());
             match bytes {
                 Some(text) => {
                     self.note(span, format!("{path} stays here, and `{}` gets what it says", row.name), Some("that stands in the profile, and what is secret under `secrets`"));

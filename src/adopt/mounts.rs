@@ -2,6 +2,7 @@
 
 use super::{Adopted, Around, Row, section, text};
 use crate::compose::parts;
+use crate::profile::hidden::{holds_password, is_hidden, is_plain};
 use crate::report::Span;
 use crate::yaml::{Node, to_json};
 use serde_json::{Value, json};
@@ -49,9 +50,27 @@ enum There {
     Much,
     /// Nothing, or an empty folder.
     Nothing,
+    /// A file that lies outside the folder of the Compose file, or that holds what looks like a secret: it goes nowhere by itself.
+    Private,
 }
 
-fn there(path: &Path, room: usize) -> There {
+/// Whether a file's name or text says that it is for few eyes.
+fn is_private(path: &Path, text: &str) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let secret = |line: &str| {
+        let Some((name, value)) = line.split_once(['=', ':']) else { return false };
+        let (name, value) = (name.trim().trim_start_matches("export ").trim_matches(['"', '\'']), value.trim().trim_matches(['"', '\'', ',']));
+        !value.is_empty() && !value.contains('$') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) && is_hidden(name) && !is_plain(value)
+    };
+    name.starts_with(".env") || name.ends_with(".env") || text.lines().any(|line| secret(line) || holds_password(line)) || text.contains("PRIVATE KEY-----")
+}
+
+fn there(folder: &Path, named: &str, room: usize) -> There {
+    let path = &folder.join(named);
+    let inside = |path: &Path| Some(path.canonicalize().ok()?.starts_with(if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.canonicalize().ok()?));
+    if path.exists() && inside(path) != Some(true) {
+        return There::Private;
+    }
     if path.is_dir() {
         let empty = path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
         return if empty { There::Nothing } else { There::Much };
@@ -61,7 +80,8 @@ fn there(path: &Path, room: usize) -> There {
     }
     let bytes = crate::yaml::read_some(path, room).unwrap_or_default();
     match String::from_utf8(bytes) {
-        Ok(text) if text.len() <= room && path.is_file() && !text.contains(|c: char| c.is_control() && !"\n\t".contains(c)) && !text.contains("PRIVATE KEY-----") => {
+        Ok(text) if is_private(path, &text) => There::Private,
+        Ok(text) if text.len() <= room && path.is_file() && !text.contains(|c: char| c.is_control() && !"\n\t".contains(c)) => {
             use std::os::unix::fs::PermissionsExt;
             let executable = path.metadata().is_ok_and(|meta| meta.permissions().mode() & 0o100 != 0);
             There::Text { text, executable }
@@ -109,7 +129,7 @@ impl Adopted {
             if source.ends_with("docker.sock") {
                 self.note(mount.span, format!("through Docker's socket `{}` is root on the machine: a proxy that only reads will often do", row.name), None);
             } else if relative {
-                match there(&around.folder.join(source), MOST.saturating_sub(self.carried)) {
+                match there(around.folder, source, MOST.saturating_sub(self.carried)) {
                     There::Text { text, executable } => {
                         let name = files.name(source);
                         if files.configs.insert(name.clone(), text.replace('$', "$$")).is_none() {
@@ -124,6 +144,7 @@ impl Adopted {
                         self.note(mount.span, format!("`{source}` is not on the machine"), Some(&format!("its text is the config `{name}`")));
                         continue;
                     }
+                    There::Private => self.note(mount.span, format!("`{source}` is not on the machine, and was not looked into further: it lies elsewhere, or looks like a secret. Make it a secret of the profile, `{{file: {source}, as: credential}}`, and mount `./credentials/NAME`"), None),
                     There::Nothing if !is_files(source) => {
                         let name = files.name(source);
                         if !files.volumes.iter().any(|(known, _)| *known == name) {
@@ -167,6 +188,10 @@ impl Adopted {
             let declared = document.get("secrets").and_then(|secrets| secrets.get(name));
             if let Some((key, variable)) = declared.and_then(|declared| declared.entry("environment")) {
                 let variable = variable.as_str().unwrap_or_default();
+                if !crate::dotenv::is_shell_name(variable) {
+                    self.note(key.span, format!("the secret `{name}` names no variable: write one, of letters, digits and `_`"), None);
+                    continue;
+                }
                 self.secret_of(variable, key.span);
             }
             let Some(file) = declared.and_then(|declared| text(declared, "file")) else {
@@ -207,13 +232,14 @@ impl Adopted {
                 continue;
             }
             let file = around.expand(file).unwrap_or_else(|| file.to_owned());
-            match there(&around.folder.join(&file), MOST.saturating_sub(self.carried)) {
+            match there(around.folder, &file, MOST.saturating_sub(self.carried)) {
                 There::Text { text, .. } => {
                     self.carried += text.len();
                     section(&mut self.overlay, "configs").insert(name.to_owned(), json!({"file": null, "content": text.replace('$', "$$")}));
                     self.note(key.span, format!("`{file}` is not on the machine"), Some(&format!("its text stands in the config `{name}`")));
                 }
                 There::Nothing => self.note(key.span, format!("the config `{name}` is the file {file}, which is not here: write its text as `content`"), None),
+                There::Private => self.note(key.span, format!("`{file}` is not on the machine: it lies elsewhere, or looks like a secret, so make it a secret of the profile, `{{file: {file}, as: credential}}`"), None),
                 There::Much => self.note(key.span, format!("`{file}` is not on the machine, and is too large to go along: make it part of the image"), None),
             }
         }

@@ -59,6 +59,9 @@ impl Adopt {
         let keys = keys_of(&self.keys)?;
         let output = self.output.clone().unwrap_or_else(|| self.file.with_file_name(format!("{name}.yaml")));
         let secrets_file = output.with_extension("env");
+        if secrets_file == output {
+            bail!(BadInput(format!("{} is where its secrets go: name the profile otherwise, as {}", output.display(), output.with_extension("yaml").display())));
+        }
         let repository = repository(folder);
         let values = environment(folder, &environments);
         let around = Around {
@@ -140,7 +143,8 @@ fn outcome(report: &Report) -> String {
 fn environment(folder: &Path, more: &[PathBuf]) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     for path in std::iter::once(&folder.join(".env")).chain(more) {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let bytes = if path.is_file() { yaml::read_some(path, yaml::MAX_BYTES).unwrap_or_default() } else { Vec::new() };
+        let text = String::from_utf8(bytes).unwrap_or_default();
         for (name, value) in lines(&text, &all) {
             all.entry(name).or_insert(value);
         }

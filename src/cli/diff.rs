@@ -3,6 +3,7 @@
 use super::{BAD_INPUT, BadInput, Verbosity};
 use crate::diff::{Change, Machine, Text, Weight, diff};
 use crate::encode::{self, strip};
+use crate::report::printable;
 use crate::load::{Input, PathOrName};
 use crate::report::Report;
 use crate::resolve::Ask;
@@ -128,7 +129,7 @@ fn words(changes: &[Change]) -> String {
             text += &format!("{title}\n");
         }
         for change in rows {
-            text += &format!("  {:<9} {}\n", change.about, change.what);
+            text += &format!("  {:<9} {}\n", change.about, printable(&change.what));
         }
     }
     if text.is_empty() { "the same machine\n".to_owned() } else { text }

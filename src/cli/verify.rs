@@ -20,7 +20,8 @@ use url::{Host, Url};
 
 /// Hold a live machine to what was promised: names, ports, certificates, headers, routes, closed logins, its own acceptance test.
 ///
-/// Nothing is changed, and what a visitor could notice is left out: no floods, no failing logins but one at Grafana.
+/// Nothing of the machine's is changed. All its ports are tried, and what must be refused is asked for once: sign-up and first-run
+/// pages, and Grafana with the password that everybody knows. So ask your own machines only; behind a proxy, by `--address`.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  julia-bootstrap verify https://example.com\n  julia-bootstrap verify https://example.com --ssh deploy@example.com\n  julia-bootstrap verify https://example.com --profile my.yaml --report result.xml\n\nExit codes: 0 all of it holds, 1 some does not, 2 the input has errors.")]
 pub struct Verify {

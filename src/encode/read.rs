@@ -9,8 +9,12 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Read;
 
-/// No payload is larger: what says so is damaged, or was made to hurt.
-const MOST: u64 = 64 << 20;
+/// No payload is larger: what says so is damaged, or was made to hurt. The reference profile has a third of a MiB.
+const MOST: u64 = 4 << 20;
+/// No provider takes more, by far; unpacking takes its time.
+const MOST_DIGITS: usize = 256 << 10;
+/// The same for the form whose unpacking takes a second for each fifth of a MiB.
+const MOST_PACKED: usize = 1 << 20;
 
 /// The files of a user-data in any of the formats: permission bits and text, by path. In all but `cloud-config` they come
 /// without comments.
@@ -25,11 +29,12 @@ pub fn files(user_data: &[u8]) -> Result<BTreeMap<String, (u32, String)>> {
     let Some((sum, digits)) = packed(text) else {
         bail!("there is no payload of ours in it: a stub for --bundle-url has none, and neither has user-data from elsewhere");
     };
+    ensure!(digits.len() <= MOST_DIGITS, "its payload is longer than any provider takes");
     let payload = if text.contains("for c in t:n=n*89+c") {
         let bytes = text::bytes(&digits).context("the payload has a character in it that is no digit")?;
         lzma::decompress(&bytes, MOST)?
     } else {
-        digits::decode(&digits, MOST as usize, |payload| hex(payload) == sum).context("the payload is damaged, or another version of this program wrote it")?
+        digits::decode(&digits, MOST_PACKED, |payload| hex(payload) == sum).context("the payload is damaged, or another version of this program wrote it")?
     };
     ensure!(hex(Sha256::new_with_prefix(&payload)) == sum, "the payload is damaged");
     parts(&payload)

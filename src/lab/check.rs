@@ -294,11 +294,11 @@ impl Context<'_> {
     /// Whom HTTPS checks believe: the ACME server's root, or anyone where there is no ACME. At a machine that somebody
     /// runs, whom the system believes.
     fn trust(&mut self) -> Result<Trust> {
-        if !self.expect.acme {
-            return Ok(Trust::Anyone);
-        }
         if let Some(root) = &self.root {
             return Ok(Trust::Roots(root.clone()));
+        }
+        if !self.expect.acme {
+            return Ok(Trust::Anyone);
         }
         if self.live.is_some() {
             return Ok(Trust::System);

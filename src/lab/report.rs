@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::timeline::{self, Timeline};
+use crate::report::printable;
 use crate::template;
 
 /// How a check ended.
@@ -115,7 +116,7 @@ fn rows(checks: &[Row]) -> String {
         let seconds = format!("{:.1}", row.seconds);
         text += &format!("\x1b[{colour}m{word}\x1b[0m  {:width$}  {seconds:>6} s  {}\n", row.id, row.title);
         for line in row.detail.lines() {
-            text += &format!("      {:width$}            {line}\n", "");
+            text += &format!("      {:width$}            {}\n", "", printable(line));
         }
     }
     text

@@ -1,9 +1,9 @@
 //! What looks like a secret: by the name of its variable, or by standing in an address.
 
 /// Ends of the names of variables that hold what nobody else may know.
-const SECRET: [&str; 21] = [
+const SECRET: [&str; 26] = [
     "PASSWORD", "PASSWD", "PASS", "PWD", "SECRET", "SECRETS", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY", "ENCRYPTION_KEY", "SECRET_KEY_BASE", "SECRET_KEY",
-    "ACCESS_KEY", "VAULT_KEY", "AUTH_KEY", "JWT_KEY", "FERNET_KEY", "CRYPTO_KEY", "ENC_KEY", "MASTER_KEY",
+    "ACCESS_KEY", "VAULT_KEY", "AUTH_KEY", "JWT_KEY", "FERNET_KEY", "CRYPTO_KEY", "ENC_KEY", "MASTER_KEY", "APP_KEY", "SALT", "CREDENTIALS", "WEBHOOK", "WEBHOOK_URL",
 ];
 
 /// Whether the name of a variable says that its value is nobody's business.
@@ -12,16 +12,38 @@ pub fn is_hidden(name: &str) -> bool {
     name != "PWD" && SECRET.iter().any(|end| name == *end || name.ends_with(&format!("_{end}")) || (name.ends_with(end) && ["PASSWORD", "SECRET", "TOKEN"].contains(end)))
 }
 
-/// Whether a text is an address with a password in it.
+/// True for words by which settings that hold secrets are called: where these stand, no value is taken.
+pub fn is_secret_word(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    ["password", "secret", "token", "credentials", "api_key", "routing_key", "service_key", "user_key", "api_url"]
+        .iter()
+        .any(|part| word.contains(part))
+        && !word.ends_with("_file")
+}
+
+/// The widest of the three: where a name alone is known, a key of any kind is kept back as well.
+pub fn may_hide(name: &str) -> bool {
+    let upper = name.to_uppercase();
+    is_hidden(name) || is_secret_word(name) || upper.ends_with("KEY") || ["PASS", "SECRET", "TOKEN", "PRIVATE"].iter().any(|part| upper.contains(part))
+}
+
+/// Whether a text is an address with a password in it, or a list of settings that has one.
 pub fn holds_password(text: &str) -> bool {
-    let Some((_, rest)) = text.split_once("://") else { return false };
-    let Some((login, _)) = rest.split(['/', '?']).next().unwrap_or_default().rsplit_once('@') else { return false };
-    login.split_once(':').is_some_and(|(_, password)| !password.is_empty() && !password.contains('$'))
+    let address = text.split_once("://").is_some_and(|(_, rest)| {
+        let Some((login, _)) = rest.rsplit_once('@') else { return false };
+        login.split_once(':').is_some_and(|(name, password)| !name.contains('/') && !password.is_empty() && !password.contains('$'))
+    });
+    let setting = text.to_lowercase();
+    let setting = setting.split_once("password=").is_some_and(|(before, after)| !before.is_empty() && !after.is_empty() && !after.starts_with(['$', '&', ';']));
+    address || setting
 }
 
 /// What is only switched by a word or a path is no secret, whatever it is called.
 pub fn is_plain(value: &str) -> bool {
-    value.is_empty() || value.starts_with(['/', '.']) || ["true", "false", "yes", "no", "on", "off"].contains(&value.to_lowercase().as_str())
+    let path = value.starts_with(['/', '.'])
+        && value.split('/').count() > 2
+        && value.split('/').all(|part| part.len() <= 24 && part.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)));
+    value.is_empty() || path || ["true", "false", "yes", "no", "on", "off"].contains(&value.to_lowercase().as_str())
 }
 
 #[cfg(test)]
@@ -30,17 +52,25 @@ mod tests {
 
     #[test]
     fn secrets_are_known_by_their_names_and_places() {
-        for name in ["POSTGRES_PASSWORD", "MYSQL_PWD", "api_token", "SECRET_KEY_BASE", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD"] {
+        for name in ["POSTGRES_PASSWORD", "MYSQL_PWD", "api_token", "SECRET_KEY_BASE", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "STRIPE_WEBHOOK", "AUTH_SALT", "APP_KEY"] {
             assert!(is_hidden(name), "{name}");
         }
         for name in ["PWD", "COMPASS", "PASSWORD_FILE", "MAX_TOKENS", "PUBLIC_KEY", "KEYBOARD"] {
             assert!(!is_hidden(name), "{name}");
         }
-        for text in ["postgresql://u:pw@db:5432/x", "redis://:pw@redis", "amqp://u:p@ss@mq/?x=1"] {
+        for text in ["postgresql://u:pw@db:5432/x", "redis://:pw@redis", "amqp://u:p@ss@mq/?x=1", "smtp://user:pw/x@mail", "jdbc:postgresql://db/x?user=u&password=pw"] {
             assert!(holds_password(text), "{text}");
         }
         for text in ["postgresql://u:${PW}@db", "https://t.dev/a:b@c", "https://user@t.dev", "http://u:@t.dev", "plain"] {
             assert!(!holds_password(text), "{text}");
         }
+        for value in ["/run/secrets/db", "./certs/key.pem", "true", ""] {
+            assert!(is_plain(value), "{value}");
+        }
+        for value in ["/Zx9kQ2v==", "/abcdefghijklmnopqrstuvwxyz012345/x/y", "hunter2"] {
+            assert!(!is_plain(value), "{value}");
+        }
+        // What may not stand under `variables` is kept back wherever it is found.
+        assert!(["SLACK_API_URL", "GCP_CREDENTIALS", "STRIPE_KEY"].iter().all(|name| may_hide(name)));
     }
 }

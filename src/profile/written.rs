@@ -1,5 +1,6 @@
 //! The profile as it is written: every section with its fields, their defaults and their documentation in one place.
 
+use super::hidden::{holds_password, is_hidden, is_plain, is_secret_word};
 use super::keys::{Certificates, SshKey};
 use super::model::{MachineSize, PortRule};
 use super::quantity::*;
@@ -297,15 +298,6 @@ impl Value for Receivers {
     }
 }
 
-/// True for words by which settings that hold secrets are called.
-fn is_secret_word(word: &str) -> bool {
-    let word = word.to_ascii_lowercase();
-    ["password", "secret", "token", "credentials", "api_key", "routing_key", "service_key", "user_key", "api_url"]
-        .iter()
-        .any(|part| word.contains(part))
-        && !word.ends_with("_file")
-}
-
 /// Settings that hold secrets must name them: what stands here can be read by everybody on the machine.
 fn literals(node: &Node, reader: &mut Reader<'_>) -> bool {
     match &node.kind {
@@ -470,7 +462,7 @@ impl Value for Settings {
             if !crate::dotenv::is_shell_name(name) || crate::dotenv::is_reserved(name) {
                 let why = format!("`{}` is no name for a variable of the stack", super::reader::shown(name));
                 reader.invalid(key.span, why).help("use letters, digits and `_`, and no name of the shell's or Compose's own");
-            } else if is_secret_word(name) && !text.is_empty() {
+            } else if (is_secret_word(name) || is_hidden(name) && !is_plain(&text) || holds_password(&text)) && !text.is_empty() {
                 reader
                     .invalid(value.span, "a secret is made or fetched, never written in the profile")
                     .hide()

@@ -15,6 +15,12 @@ pub fn read_some(path: &Path, limit: usize) -> std::io::Result<Vec<u8>> {
 pub fn read_file(path: &Path, named: Option<Span>, report: &mut Report) -> Option<SourceId> {
     let name = path.display().to_string();
     report.read.push(path.to_owned());
+    // What is no file, as a pipe, may never end.
+    let special = path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir());
+    if special && named.is_some() {
+        report.error(named, "unreadable", format!("{name} is no file")).help("name a file");
+        return None;
+    }
     match read_some(path, super::MAX_BYTES) {
         Ok(bytes) => {
             let source = super::add_bytes(report, &name, &bytes)?;

@@ -390,3 +390,62 @@ fn what_was_decided_passes_strictly() {
     assert!(good, "{told}");
     assert!(profile(here).contains("MODE: production") && profile(here).contains("TAG: \"2.1\""), "{}", profile(here));
 }
+
+#[test]
+fn secrets_in_files_and_files_from_elsewhere_go_nowhere_by_themselves() {
+    let compose = r#"services:
+  web:
+    image: ghcr.io/acme/shop:1.4.2
+    restart: always
+    env_file: [app.env]
+    command: serve
+    healthcheck: {test: ["CMD", "true"]}
+    volumes: ["./.env:/app/.env:ro", "./settings.ini:/app/settings.ini", "../elsewhere.conf:/app/e.conf", "./plain.conf:/app/p.conf"]
+"#;
+    let files = [
+        ("compose.yaml", compose),
+        (".env", "DB_PASSWORD=hunter-a\n"),
+        ("settings.ini", "[db]\nhost=db\npassword=hunter-b\n"),
+        ("plain.conf", "listen = 80\npassword_encryption = scram-sha-256\n"),
+        ("app.env", "APP_KEY=base64:hunter-c\nMAILER_DSN=smtp://u:hunter-d/x@mail\nJDBC=jdbc:postgresql://db/x?user=u&password=hunter-e\nSLASH_PASSWORD=/hunter-f==\nLEVEL=info\n"),
+    ];
+    let (folder, said) = adopted(&files, &[]);
+    let text = profile(folder.path());
+    assert!(!text.contains("hunter"), "{text}");
+    assert!(text.contains("listen = 80") && text.contains("LEVEL: info"), "{text}");
+    for source in ["./.env", "./settings.ini"] {
+        assert!(said.contains(&format!("`{source}` is not on the machine, and was not looked into")), "{source}:\n{said}");
+    }
+    let secrets = std::fs::read_dir(folder.path()).expect("reads").flatten().find(|entry| entry.file_name().to_string_lossy().ends_with(".env") && !["app.env", ".env"].contains(&entry.file_name().to_string_lossy().as_ref()));
+    let secrets = std::fs::read_to_string(secrets.expect("a file with the secrets").path()).expect("reads");
+    for value in ["hunter-c", "hunter-d", "hunter-e", "hunter-f"] {
+        assert!(secrets.contains(value), "{value}:\n{secrets}");
+    }
+}
+
+#[test]
+fn files_that_are_made_to_hurt_end_soon() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("writes");
+    let run = |more: &[&str]| {
+        let output = tool(folder.path()).timeout(std::time::Duration::from_secs(60)).args(["adopt", "c.yaml", "--name", "shop", "--ssh-key", KEY, "-o", "out.yaml"]).args(more).output().expect("runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for number in 0..25 {
+        write(&format!("f{number}.yaml"), &format!("include: [f{0}.yaml, ./f{0}.yaml]\nservices: {{}}\n", number + 1));
+    }
+    write("f25.yaml", "services: {}\n");
+    write("c.yaml", "include: [f0.yaml]\nservices: {a: {image: \"x:1\"}}\n");
+    let (code, said) = run(&[]);
+    assert!(code == Some(2) && said.contains("[too-many-files]"), "{code:?} {said}");
+    let chain: String = (0..4000).map(|n| format!("  s{n}: {{extends: s{}}}\n", n + 1)).collect();
+    write("c.yaml", &format!("services:\n{chain}  s4000: {{image: \"x:1\"}}\n"));
+    let (code, said) = run(&[]);
+    assert!(code == Some(2) && said.contains("more than 32 deep"), "{code:?} {said}");
+    write("c.yaml", &format!("services: {{a: {{image: \"{}{}\"}}}}\n", "${A:-".repeat(20_000), "}".repeat(20_000)));
+    let (code, _) = run(&[]);
+    assert!(code.is_some(), "it was ended by a signal");
+    write("c.yaml", "services: {a: {image: \"x:1\", environment: {PASSWORD: geheim}}}\n");
+    let output = tool(folder.path()).args(["adopt", "c.yaml", "--name", "shop", "--ssh-key", KEY, "-o", "shop.env"]).output().expect("runs");
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -80,3 +80,24 @@ fn user_data_is_a_machine_like_its_profile() {
     let (code, said) = diff(here, "foreign", "old.yaml");
     assert!(code == Some(2) && said.contains("foreign: there is no payload of ours in it"), "{said}");
 }
+
+#[test]
+fn whatever_changes_is_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let here = folder.path();
+    let base = OLD.to_owned() + "configs: {c: {content: one}}\nnetworks: {n: {}}\nvariables: {LOG_LEVEL: info}\n";
+    std::fs::write(here.join("old.yaml"), profile(&base)).expect("writes");
+    for (from, to, told) in [
+        ("content: one", "content: two", "the config c has other contents"),
+        ("networks: {n: {}}", "networks: {n: {internal: true}}", "the network n is made anew"),
+        ("volumes: {pg: ,", "volumes: {pg: {driver_opts: {type: tmpfs, device: tmpfs}},", "the volume pg has other options"),
+        ("LOG_LEVEL: info", "LOG_LEVEL: debug", "`variables` changes: LOG_LEVEL"),
+        ("backup: {}", "backup: {}\nfail2ban: {ban_time: 2h}", "/etc/fail2ban/jail.local changes"),
+        ("backup: {}", "backup: {}\nhost: {timezone: America/Sao_Paulo}", "host.timezone changes from UTC to America/Sao_Paulo"),
+    ] {
+        assert!(base.contains(from), "{from}");
+        std::fs::write(here.join("new.yaml"), profile(&base.replace(from, to))).expect("writes");
+        let (code, said) = diff(here, "old.yaml", "new.yaml");
+        assert!(code == Some(1) && said.contains(told), "{to}:\n{said}");
+    }
+}

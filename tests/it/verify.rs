@@ -17,7 +17,8 @@ fn what_cannot_be_asked_is_refused() {
         (&["t.dev"][..], "write https://example.com"),
         (&["http://t.dev"], "it does not begin with https://"),
         (&["https://t.dev", "--ssh", "t.dev:x"], "write user@host, or user@host:2222"),
-        (&["https://t.dev", "--checks", "nothing"], "no check is called so"),
+        (&["https://t.dev", "--checks", "nothing"], "no check is called so; there are dns-names"),
+        (&["https://t.dev", "--checks", "backup"], "no check is called so"),
         (&["https://other.dev", "--profile", "t.yaml"], "other.dev is no name of this profile: it has t.dev"),
         (&["https://t.dev", "--profile", "t.yaml", "--set", "domain=not a domain"], "error"),
     ] {
@@ -31,7 +32,8 @@ fn a_name_that_leads_nowhere_and_a_machine_that_is_silent_are_failures() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let here = folder.path();
     // RFC 6761: never resolves.
-    let (code, said) = verify(here, &["https://machine.invalid", "-q"]);
+    let (code, said) = verify(here, &["https://machine.invalid", "-q", "--report", "none.json"]);
+    assert!(std::fs::read_to_string(here.join("none.json")).expect("reads").contains("\"fail\""));
     assert!(code == Some(1) && said.contains("machine.invalid leads nowhere") && said.contains("--address"), "{said}");
     let (code, said) = verify(here, &["https://machine.invalid", "-q", "--address", "127.0.0.1", "--checks", "https-redirect,dns", "--json", "--report", "r.xml"]);
     let found: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}"));

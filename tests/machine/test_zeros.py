@@ -1,4 +1,5 @@
 """What a power cut leaves in files that grew: taken out before Docker starts."""
+import os
 import subprocess
 
 import folder
@@ -49,3 +50,20 @@ class Zeros(folder.Folder):
         path = self.bytes("volumes/v/_data/d/a.aof.1.incr.aof", b"x\0")
         self.assertEqual(self.start(), 0)
         self.assertEqual(path.read_bytes(), b"x\0")
+
+    def test_links_pipes_and_holes_are_left_alone(self):
+        outside = self.write("outside", "x")
+        outside.write_bytes(b"x\0\0")
+        folder_ = self.folder / "docker/volumes/v/_data/d"
+        folder_.mkdir(parents=True)
+        (folder_ / "a.incr.aof").symlink_to(outside)
+        os.link(outside, folder_ / "b.incr.aof")
+        os.mkfifo(folder_ / "c.incr.aof")
+        (self.folder / "docker/volumes/v/_data/e").symlink_to(self.folder)
+        with open(folder_ / "d.incr.aof", "wb") as file:
+            file.truncate(200 << 30)
+        log = self.bytes("containers/c/c-json.log", b"a\n\0\n")
+        self.assertEqual(self.start(), 0)
+        self.assertEqual(outside.read_bytes(), b"x\0\0")
+        self.assertEqual(log.read_bytes(), b"a\n")
+        self.assertEqual((folder_ / "d.incr.aof").stat().st_size, 200 << 30)

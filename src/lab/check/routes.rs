@@ -151,7 +151,8 @@ pub fn logins(context: &mut Context) -> Result<Outcome> {
         ("/grafana/api/user/signup", r#"{"email":"a@example.com"}"#, "sign-up", &[401, 403, 404]),
     ];
     let right;
-    if context.ssh.is_somewhere() {
+    // At a machine that somebody runs the real password goes nowhere.
+    if context.live.is_none() {
         let env = format!("{}/.env", context.expect.directory());
         let line = context.ssh.sudo(&["grep", "^GRAFANA_ADMIN_PASSWORD=", &env])?.stdout;
         let password = line.trim().split_once('=').map_or("", |(_, value)| value.trim_matches('"'));
