@@ -30,7 +30,7 @@ pub struct Whole {
 
 /// Reads a Compose file; `named` is where something names it.
 pub fn read(path: &Path, named: Option<Span>, report: &mut Report) -> Option<Whole> {
-    let mut reader = Reader { report, files: Vec::new(), open: Vec::new(), count: 0, environments: Vec::new() };
+    let mut reader = Reader { report, files: Vec::new(), open: Vec::new(), count: 0, deep: false, environments: Vec::new() };
     let document = reader.whole(path, named)?;
     Some(Whole { document, environments: reader.environments })
 }
@@ -43,6 +43,8 @@ struct Reader<'r> {
     open: Vec<PathBuf>,
     /// How many were brought in.
     count: usize,
+    /// Services were found to extend one another too deep.
+    deep: bool,
     environments: Vec<PathBuf>,
 }
 
@@ -179,6 +181,10 @@ impl Reader<'_> {
     }
 
     fn extended(&mut self, services: &Node, path: &Path, name: &str, chain: &mut Vec<(PathBuf, String)>) -> Option<Node> {
+        // Once is enough.
+        if self.deep {
+            return None;
+        }
         let mut own = services.get(name)?.clone();
         let Some(extends) = own.remove("extends").filter(|extends| !extends.is_null()) else { return Some(own) };
         let me = (path.canonicalize().unwrap_or_else(|_| path.to_owned()), name.to_owned());
@@ -189,6 +195,7 @@ impl Reader<'_> {
             return None;
         }
         if chain.len() >= DEEPEST {
+            self.deep = true;
             self.report
                 .error(extends.span, "extends", format!("services extend one another more than {DEEPEST} deep"))
                 .help("let this one stand by itself");
@@ -196,13 +203,15 @@ impl Reader<'_> {
         }
         chain.push(me);
         let file = extends.get("file").filter(|file| !file.is_null());
+        let elsewhere;
         let (of, other, whole) = match file {
             Some(file) => {
                 let other = self.named(file, path)?;
                 let whole = self.file(&other, Some(file.span))?;
-                (extends.get("service"), other, whole.get("services").cloned().unwrap_or_else(|| Node::map(whole.span, Vec::new())))
+                elsewhere = whole.get("services").cloned().unwrap_or_else(|| Node::map(whole.span, Vec::new()));
+                (extends.get("service"), other, &elsewhere)
             }
-            None => (extends.get("service").or_else(|| extends.as_str().map(|_| &extends)), path.to_owned(), services.clone()),
+            None => (extends.get("service").or_else(|| extends.as_str().map(|_| &extends)), path.to_owned(), services),
         };
         let base = of.and_then(Node::as_str).unwrap_or_default();
         if whole.get(base).is_none() {
@@ -215,7 +224,7 @@ impl Reader<'_> {
             };
             return None;
         }
-        let mut taken = self.extended(&whole, &other, base, chain)?;
+        let mut taken = self.extended(whole, &other, base, chain)?;
         if let Some(folder) = file.and_then(Node::as_str).and_then(|file| Path::new(file).parent()) {
             paths::rebase_service(&mut taken, folder);
         }

@@ -206,7 +206,7 @@ fn what_compose_says_goes_before_the_table_and_that_before_limits() {
     };
     let redis = told(row("redis").expect("a row").memory.as_ref()).0;
     assert_eq!(one("redis:7", ""), Some(redis));
-    assert_eq!(one("docker.io/library/redis:7@sha256:0", ", mem_limit: 2g"), Some(redis));
+    assert_eq!(one("docker.io/library/redis:7@sha256:0000000000000000000000000000000000000000000000000000000000000000", ", mem_limit: 2g"), Some(redis));
     assert_eq!(one("redis:7", ", mem_reservation: 100m, mem_limit: 2g"), Some(100));
     assert_eq!(one("redis:7", ", deploy: {resources: {reservations: {memory: 90M}}}"), Some(90));
     assert_eq!(one("me/app:1", ", mem_limit: 2g"), Some(2048));

@@ -85,7 +85,7 @@ fn user_data_is_a_machine_like_its_profile() {
 fn whatever_changes_is_told() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let here = folder.path();
-    let base = OLD.to_owned() + "configs: {c: {content: one}}\nnetworks: {n: {}}\nvariables: {LOG_LEVEL: info}\n";
+    let base = OLD.replace("{T: \"${TOKEN}\"}", "{T: \"${TOKEN}\", L: \"${LOG_LEVEL}\"}") + "configs: {c: {content: one}}\nnetworks: {n: {}}\nvariables: {LOG_LEVEL: info}\n";
     std::fs::write(here.join("old.yaml"), profile(&base)).expect("writes");
     for (from, to, told) in [
         ("content: one", "content: two", "the config c has other contents"),
