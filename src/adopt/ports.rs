@@ -136,14 +136,14 @@ impl Adopted {
         let kept = entries.iter().filter_map(|entry| entry.port.as_ref().ok()).filter(|port| port.is_loopback());
         let targets: Vec<(u16, u16)> = kept.map(|port| port.target).collect();
         let published = targets.iter().any(|(first, last)| (u64::from(*first)..=u64::from(*last)).contains(&port));
-        if !named && !published && !(exposed.is_empty() && targets.is_empty()) {
+        if !(named || published || exposed.is_empty() && targets.is_empty()) {
             row.over.insert("expose+".into(), json!([port.to_string()]));
         }
     }
 
     fn open(&mut self, row: &mut Row<'_>, span: Span, port: &Published, web: bool, first: bool) {
         let name = row.name;
-        if first && !row.over.get("x-bootstrap").is_some_and(|ours| ours.get("route").is_some()) {
+        if first && row.over.get("x-bootstrap").is_none_or(|ours| ours.get("route").is_none()) {
             bootstrap(&mut row.over).insert("route".into(), json!({"path": "/", "port": port.target.0}));
             self.note(span, format!("`{name}` is published to everybody"), Some("the domain leads to it, through nginx and TLS"));
         } else if web {

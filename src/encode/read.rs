@@ -105,7 +105,7 @@ mod tests {
         let bare: BTreeMap<_, _> = plan.files.iter().map(|file| (file.path.clone(), (file.mode, super::super::strip::strip(file).into_owned()))).collect();
         let whole: BTreeMap<_, _> = plan.files.iter().map(|file| (file.path.clone(), (file.mode, file.content.clone()))).collect();
         for format in Format::ALL {
-            let found = files(&format.encode(&plan).expect("encodes").user_data).expect(format.name());
+            let found = files(&format.encode(&plan).expect("encodes").user_data).unwrap_or_else(|error| panic!("{}: {error:#}", format.name()));
             let wanted = if format == Format::CloudConfig { &whole } else { &bare };
             assert!(found == *wanted, "{}: {:?}", format.name(), found.keys().collect::<Vec<_>>());
         }
