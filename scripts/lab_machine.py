@@ -102,7 +102,8 @@ class Virtual(Machine):
         self.ssh, self.pid, self.folder = shlex.split(line[1]), int(line[2]), pathlib.Path(line[3])
 
     def inside(self, *words, check=True, **more):
-        return run(*self.ssh, "-o", "LogLevel=ERROR", "sudo", *(shlex.quote(str(word)) for word in words), check=check, **more).stdout.strip()
+        # sshd begins anew when an upgrade replaced what it runs.
+        return run(*self.ssh, "-o", "LogLevel=ERROR", "-o", "ConnectionAttempts=30", "sudo", *(shlex.quote(str(word)) for word in words), check=check, **more).stdout.strip()
 
     def end(self, keep=None, lost=True):
         if keep or not lost:

@@ -222,6 +222,13 @@ def apt(case, root):
     return wrong
 
 
+def restarts(case, root):
+    """needrestart's settings are read as it reads them, and say what is meant."""
+    program = "our %nrconf; my $unit = shift; local $/; eval <>; die $@ if $@; exit !($nrconf{restart} eq 'a' && $unit =~ (keys %{$nrconf{override_rc}})[0])"
+    unit = json.loads(case.file("/etc/julia-bootstrap/plan.json").read_text())["name"] + "-deploying.service"
+    return tool(root, "perl", "-we", program, unit, "/etc/needrestart/conf.d/julia-bootstrap.conf")
+
+
 def ufw(case, root):
     """ufw takes every port that the stage opens."""
     wrong = []
@@ -325,6 +332,6 @@ PLAIN = [
 IN_ROOT = [
     ("shellcheck", shell_scripts), ("user-data as a script", script_form), ("python", python_programs), ("systemd-analyze verify", units), ("nginx -t", nginx),
     ("sshd -t, -T", sshd), ("visudo -c", sudoers), ("nft -c", firewall), ("docker compose config", compose),
-    ("dockerd --validate", daemon), ("fail2ban-client -t", fail2ban), ("apt configuration", apt), ("ufw --dry-run", ufw),
+    ("dockerd --validate", daemon), ("fail2ban-client -t", fail2ban), ("apt configuration", apt), ("needrestart", restarts), ("ufw --dry-run", ufw),
     ("time zone", zone_and_locale),
 ]

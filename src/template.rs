@@ -30,6 +30,7 @@ embed![
     "etc/journald.conf.j2",
     "etc/modprobe.conf.j2",
     "etc/motd.j2",
+    "etc/needrestart.conf.j2",
     "etc/sshd.conf.j2",
     "etc/sudoers.j2",
     "etc/sysctl.conf.j2",

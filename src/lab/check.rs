@@ -140,7 +140,7 @@ pub const CHECKS: &[Check] = &[
     check("ssh-root-refused", Base, "root is refused", ssh::root_refused),
     check("ssh-password-refused", Base, "Passwords are refused", ssh::password_refused),
     check("sshd-settings", Base, "`sshd -T` is as planned", ssh::settings),
-    check("machine-settings", Base, "Host name, time zone and swap are as planned", machine::settings),
+    check("machine-settings", Base, "Host name, time zone, swap and kernel settings are as planned", machine::settings),
     check("containers-healthy", Ready, "Every service runs and is healthy", containers::healthy),
     check("containers-not-root", Ready, "No container's first process is root without a reason", containers::not_root),
     check("monitoring-volume", Ready, "A small volume is filled to the brim", faults::volume),
@@ -187,6 +187,7 @@ pub const CHECKS: &[Check] = &[
     check("monitoring-inhibited", Ready, "Warnings are held back by their critical ones", faults::inhibited),
     check("monitoring-mended", Ready, "After mending, each is told as resolved", faults::mended),
     check("monitoring-heartbeat", Ready, "Without Alertmanager the heartbeat stops", monitoring::heartbeat),
+    check("upgrades-restart", Ready, "What an upgrade replaced begins anew, and no container with it", machine::upgrades),
     check("ports-disturbed", Ready, "The same after ufw reset, iptables -F and a dockerd restart", ports::disturbed),
     check("fail2ban-bans", Base, "Failed logins lead to a ban of that address alone", ssh::bans),
     check("machine-recovered", Ready, "After being put right, the machine's own test passes again", machine::own_check),
@@ -266,6 +267,7 @@ const MONITORING: Script = script!("monitoring.py", 180);
 const MEMORY: Script = script!("memory.py", 120);
 const RUNBOOK: Script = script!("runbook.py", 300);
 const RENEW: Script = script!("renew.py", 300);
+const UPGRADES: Script = script!("upgrades.py", 420);
 
 impl Context<'_> {
     /// Where a role's traffic comes from: the neighbour, or right here without a lab.

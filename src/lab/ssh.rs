@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::command::{self, Ended};
+use super::interrupt;
 
 /// A key pair made for one run.
 #[derive(Debug)]
@@ -178,12 +179,17 @@ impl Ssh {
         self.patient(words, b"", PATIENCE)
     }
 
-    /// Runs one program there; a login that a busy machine did not answer in time is tried again, for nothing ran yet.
+    /// Runs one program there; a login that a busy machine did not answer in time, or whose sshd begins anew after an
+    /// upgrade, is tried again, for nothing ran yet.
     fn patient(&self, words: &[&str], input: &[u8], limit: Duration) -> Result<Ended> {
         let mut ended = self.run_with(&[], words, input, limit)?;
-        for _ in 0..5 {
-            if ended.code != Some(255) || !ended.stderr.contains("timed out during banner exchange") {
+        for _ in 0..10 {
+            let refused = ended.stderr.contains("Connection refused");
+            if ended.code != Some(255) || !refused && !ended.stderr.contains("timed out during banner exchange") {
                 break;
+            }
+            if refused {
+                interrupt::sleep(Duration::from_secs(1))?;
             }
             ended = self.run_with(&[], words, input, limit)?;
         }

@@ -203,6 +203,7 @@ fn base(files: &mut Files, profile: &Profile) -> Result<()> {
     files.render("base", "/etc/modprobe.d/julia-bootstrap.conf", 0o644, "etc/modprobe.conf.j2", json!({}))?;
     files.render("base", "/etc/systemd/journald.conf.d/julia-bootstrap.conf", 0o644, "etc/journald.conf.j2", json!({}))?;
     files.render("base", "/etc/apt/apt.conf.d/52julia-bootstrap", 0o644, "etc/apt.conf.j2", json!({"updates": profile.updates}))?;
+    files.render("base", "/etc/needrestart/conf.d/julia-bootstrap.conf", 0o644, "etc/needrestart.conf.j2", json!({"name": profile.name}))?;
     let web = !edge::hosts(profile).is_empty();
     // A banned proxy would be every client behind it.
     let ignore: Vec<_> = profile.fail2ban.ignore.iter().chain(&profile.trusted_proxies).map(ToString::to_string).collect();

@@ -40,7 +40,7 @@ impl Packages {
             docker.extend(["git", "openssh-client"]);
         }
         // fail2ban reads the journal through python3-systemd, which it only recommends.
-        let mut harden = vec!["ufw", "fail2ban", "python3-systemd", "unattended-upgrades"];
+        let mut harden = vec!["ufw", "fail2ban", "python3-systemd", "unattended-upgrades", "needrestart"];
         if web && profile.tls.acme {
             harden.push("certbot");
         }

@@ -24,8 +24,7 @@ pub fn fetch_root(lab: &Facility) -> Result<Vec<u8>> {
     let url = lab.acme_roots_url.as_deref().context("the lab does not tell where its ACME server's root is")?;
     let ca = lab.acme_ca_file.as_deref().context("the lab does not tell its ACME server's own CA")?;
     let ca = std::fs::read(ca).with_context(|| format!("reading {}", ca.display()))?;
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::blocking::Client::builder()
+    let client = crate::http::client()
         .tls_certs_only([reqwest::Certificate::from_pem(&ca).context("reading the lab's CA")?])
         .no_proxy()
         .timeout(LIMIT)

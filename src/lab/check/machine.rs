@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Context, MEMORY, Outcome, RUNBOOK};
+use super::{Context, MEMORY, Outcome, RUNBOOK, UPGRADES};
 use crate::lab::console::{self, Event, Follower};
 use crate::lab::interrupt;
+
+/// The first upgrades may install for so long.
+const APT: Duration = Duration::from_secs(300);
 
 /// It said so on its console.
 pub fn ready(context: &mut Context) -> Result<Outcome> {
@@ -18,7 +21,7 @@ pub fn ready(context: &mut Context) -> Result<Outcome> {
     })
 }
 
-/// Host name, time zone, swap.
+/// Host name, time zone, swap, and what the kernel is told; of that, a container has only its network to itself.
 pub fn settings(context: &mut Context) -> Result<Outcome> {
     let mut wrong = Vec::new();
     let expect = context.expect;
@@ -41,10 +44,38 @@ pub fn settings(context: &mut Context) -> Result<Outcome> {
     } else {
         ""
     };
+    let planned = context.ssh.run(&["cat", "/etc/sysctl.d/90-julia-bootstrap.conf"])?.stdout;
+    let planned = kernel_settings(&planned, context.engine.name() == "qemu");
+    let names = planned.iter().map(|(name, _)| *name);
+    let found = context.ssh.sudo(&["sysctl", "-n"].into_iter().chain(names).collect::<Vec<_>>())?.stdout;
+    let differ = planned.iter().zip(found.lines()).filter(|((_, value), found)| value != found);
+    wrong.extend(differ.map(|((name, value), found)| format!("{name} is {found}, not {value}")));
+    if planned.len() != found.lines().count() {
+        wrong.push(format!("of {} kernel settings, {} can be read", planned.len(), found.lines().count()));
+    }
     Ok(if wrong.is_empty() {
         Outcome::Pass(format!("{}, {}{swap_note}", expect.hostname, expect.timezone))
     } else {
         Outcome::Fail(wrong.join("; "))
+    })
+}
+
+/// Names and values of a file for sysctl: all of them, or those of the network.
+fn kernel_settings(text: &str, all: bool) -> Vec<(&str, &str)> {
+    let pairs = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+    pairs.filter(|(name, _)| all || name.starts_with("net.ipv")).collect()
+}
+
+/// Programs do not go on with a library that was replaced; Docker does, and so do containers.
+pub fn upgrades(context: &mut Context) -> Result<Outcome> {
+    let value = context.ssh.script(&UPGRADES, &[])?;
+    let list = |key: &str| value[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
+    let (anew, lost, disturbed) = (list("anew"), list("lost"), list("disturbed"));
+    let told = format!("after {} was unpacked again, {anew} began anew, {} containers did not", value["package"].as_str().unwrap_or("?"), value["containers"]);
+    Ok(if !anew.contains("ssh") || anew.contains("docker") || !lost.is_empty() || !disturbed.is_empty() {
+        Outcome::Fail(format!("{told}; gone: {lost}; disturbed: {disturbed}"))
+    } else {
+        Outcome::Pass(told)
     })
 }
 
@@ -124,8 +155,13 @@ pub fn reboot(context: &mut Context) -> Result<Outcome> {
     let before = context.ssh.run(&["stat", "-c", "%Y %Z", "/proc/1"])?.stdout + &context.ssh.run(&boot_id())?.stdout;
     let mut follower = Follower::at_end(context.engine.console());
     let began = Instant::now();
-    // The connection may break before an answer comes.
-    let _ = context.ssh.sudo(&["systemctl", "reboot"]);
+    // The connection may break before an answer comes. While apt installs, it is refused.
+    let asked = interrupt::wait_until(APT, Duration::from_secs(2), || {
+        Ok(context.ssh.sudo(&["systemctl", "reboot"]).map_or(true, |ended| ended.ok() || !ended.tail().contains("denied")))
+    })?;
+    if !asked {
+        return Ok(Outcome::Fail(format!("the reboot was refused for {} s", APT.as_secs())));
+    }
     let mut said = false;
     let timeout = context.timeout;
     let engine = &mut context.engine;
@@ -155,6 +191,13 @@ pub fn reboot(context: &mut Context) -> Result<Outcome> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kernel_settings_are_read() {
+        let text = "# of ours\nnet.ipv4.conf.all.rp_filter=1\nkernel.core_pattern=|/bin/false\n";
+        assert_eq!(kernel_settings(text, false), [("net.ipv4.conf.all.rp_filter", "1")]);
+        assert_eq!(kernel_settings(text, true)[1], ("kernel.core_pattern", "|/bin/false"));
+    }
 
     #[test]
     fn the_machines_report_is_judged() {

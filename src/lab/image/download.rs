@@ -19,14 +19,7 @@ const ATTEMPTS: u32 = 5;
 /// Downloads `url` to `path`. What has arrived stays in `<path>.part`, and the next attempt asks for the rest;
 /// only a file that `verify` accepts gets its final name.
 pub fn download(url: &str, path: &Path, verify: impl Fn(&Path) -> Result<()>, quiet: bool) -> Result<()> {
-    // Another part of the program may have chosen already, which is fine.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder()
-        .connect_timeout(Duration::from_secs(20))
-        .timeout(None)
-        .user_agent(concat!("julia-bootstrap/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .context("setting up HTTP")?;
+    let client = crate::http::client().connect_timeout(Duration::from_secs(20)).timeout(None).build().context("setting up HTTP")?;
     let part = part_of(path);
     let bar = bar(path, quiet);
     let mut attempt = 1;
