@@ -250,7 +250,8 @@ class Reboot(Fault):
         self.guest.start(self.doing)
         time.sleep(pause)
         self.note = f"{pause:.1f} s after its start"
-        self.guest.start("sleep 0.2; systemctl reboot")
+        # apt forbids it while it installs, which upgrades right after the first boot may do.
+        self.guest.start("sleep 0.2; until systemctl reboot; do sleep 1; done")
 
 
 class RebootInBackup(Reboot):
