@@ -12,7 +12,7 @@ FOR ?= 900
 AUDIT ?= ports,ssh,tls,units,web,logins
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-new-user test-launch test-lock test-oracles test-schema test-pages test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean test-examples package test-package test-action test-extending
+.PHONY: help build tools check deny lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-new-user test-launch test-lock test-oracles test-schema test-pages test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean test-examples package test-package test-action test-extending
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -32,6 +32,9 @@ check: build ## clippy, unit and integration tests, the machine's own programs, 
 	scripts/test-terminal $(BIN)
 	scripts/screenshots $(BIN) --check
 	scripts/test-extending --apply-only
+
+deny: ## advisories, licences and sources of every crate; with cargo-deny, and the internet for RustSec's list
+	cargo deny --locked check
 
 lint: build ## what is rendered, by the real tools
 	JULIA_BOOTSTRAP=$(BIN) scripts/lint
