@@ -1,5 +1,6 @@
 //! A Compose file as it is, and what a profile has to say beside it: what is certain is written down, and what somebody has to decide is told.
 
+mod absent;
 mod environment;
 mod mounts;
 mod ports;
@@ -48,6 +49,8 @@ pub struct Adopted {
     defaulted: BTreeSet<String>,
     /// Those whose values nobody else may know.
     hidden: BTreeSet<String>,
+    /// Variables that `.env` beside the file sets.
+    beside: BTreeSet<String>,
     /// Bytes of files whose text went into the profile.
     carried: usize,
 }
@@ -115,7 +118,7 @@ fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
 
 /// What to say beside `document`.
 pub fn adopt(document: &Node, around: &Around<'_>) -> Adopted {
-    let mut adopted = Adopted::default();
+    let mut adopted = Adopted { beside: environment::names_in(&around.folder.join(".env")), ..Adopted::default() };
     let entries = document.get("services").and_then(Node::as_map).unwrap_or_default();
     let mut rows: Vec<Row<'_>> = entries
         .iter()
@@ -147,6 +150,7 @@ pub fn adopt(document: &Node, around: &Around<'_>) -> Adopted {
     }
     adopted.config_files(&rows, document, around);
     adopted.depends(&mut rows);
+    adopted.absent(&mut rows);
     adopted.routes(&mut rows, around);
     adopted.external(document);
     adopted.data(document, &mut rows, &files);
@@ -284,7 +288,9 @@ impl Adopted {
                         waits.insert(other.to_owned(), Value::Null);
                     }
                     gone = true;
-                    self.note(span, format!("`{}` waits for `{other}`, which the machine does not start", row.name), Some("it does not wait"));
+                    let asked = on.get(other).and_then(|how| how.get("required")).and_then(Node::as_bool) == Some(false);
+                    let refused = if asked { "" } else { ", and which Compose refuses without `required: false`" };
+                    self.note(span, format!("`{}` waits for `{other}`, which the machine does not start{refused}", row.name), Some("it does not wait"));
                     continue;
                 }
                 let how = match said {

@@ -1,9 +1,11 @@
 //! A Compose file as a whole: with the files that it includes, and with what its services take from others. What comes
 //! of it names no other Compose file, so that it can go to a machine that has none.
 
+mod environment;
 mod overriding;
 mod paths;
 
+pub use environment::{Pair, holds_token, looks_secret, pairs};
 pub use overriding::parts;
 
 use crate::profile::reader::{nearest, shown};
@@ -31,7 +33,8 @@ pub struct Whole {
 /// Reads a Compose file; `named` is where something names it.
 pub fn read(path: &Path, named: Option<Span>, report: &mut Report) -> Option<Whole> {
     let mut reader = Reader { report, files: Vec::new(), open: Vec::new(), count: 0, deep: false, environments: Vec::new() };
-    let document = reader.whole(path, named)?;
+    let mut document = reader.whole(path, named)?;
+    document.settle();
     Some(Whole { document, environments: reader.environments })
 }
 
@@ -104,7 +107,7 @@ impl Reader<'_> {
 
     /// Brings in what other files hold, each seen from its own folder.
     fn include(&mut self, document: &mut Node, path: &Path) {
-        let Some(list) = document.remove("include").filter(|list| !list.is_null()) else { return };
+        let Some(list) = document.remove("include").filter(|list| !list.is_null() && !list.is_reset()) else { return };
         let Some(entries) = list.as_seq() else {
             let message = format!("`include` is a list to Compose, and this is {}", list.describe());
             self.report.error(list.span, "wrong-type", message).help("write it as `include: [FILE]`");
@@ -117,13 +120,17 @@ impl Reader<'_> {
             for text in paths {
                 let Some(other) = self.named(text, path).and_then(|other| self.whole(&other, Some(text.span))) else { continue };
                 both = Some(match both {
-                    Some(base) => overriding::document(base, other),
+                    Some(mut base) => {
+                        base.settle();
+                        overriding::document(base, other)
+                    }
                     None => other,
                 });
             }
             let first = Path::new(paths.first().and_then(Node::as_str).unwrap_or_default()).parent();
             let folder = entry.get("project_directory").and_then(Node::as_str).map(Path::new).or(first).unwrap_or(Path::new(""));
             let Some(mut other) = both else { continue };
+            other.settle();
             paths::rebase(&mut other, folder);
             self.environments_of(entry, path, folder);
             self.bring(document, other);
@@ -144,11 +151,12 @@ impl Reader<'_> {
     fn bring(&mut self, document: &mut Node, other: Node) {
         for section in SECTIONS {
             let Some(more) = other.get(section).and_then(Node::as_map) else { continue };
-            if document.get(section).is_none_or(Node::is_null) {
+            if document.get(section).is_none_or(|there| there.is_null() || there.is_reset()) {
                 document.insert(Node::string(other.span, section), Node::map(other.span, Vec::new()));
             }
             let Some(there) = document.get_mut(section) else { continue };
             for (key, value) in more {
+                self.stays(there, key);
                 match there.entry(key.as_str().unwrap_or_default()) {
                     None => there.insert(key.clone(), value.clone()),
                     Some((own, same)) if same != value => {
@@ -161,6 +169,15 @@ impl Reader<'_> {
                 }
             }
         }
+    }
+
+    /// Tells that `!reset` takes nothing from an included file, which Compose brings in when it is through with the tags.
+    fn stays(&mut self, there: &mut Node, key: &Node) {
+        let name = key.as_str().unwrap_or_default();
+        let Some(own) = there.get(name).filter(|own| own.is_reset()).map(|own| own.span) else { return };
+        there.remove(name);
+        let message = format!("`{}` of an included file stays: `!reset` takes away only what stands in an earlier file of the same list", shown(name));
+        self.report.warning(own, "include", message).help("list both files as one `path: [FILE, FILE]` of `include`, the one with `!reset` last");
     }
 
     /// Writes into each service what it takes from another one.
@@ -186,7 +203,7 @@ impl Reader<'_> {
             return None;
         }
         let mut own = services.get(name)?.clone();
-        let Some(extends) = own.remove("extends").filter(|extends| !extends.is_null()) else { return Some(own) };
+        let Some(extends) = own.remove("extends").filter(|extends| !extends.is_null() && !extends.is_reset()) else { return Some(own) };
         let me = (path.canonicalize().unwrap_or_else(|_| path.to_owned()), name.to_owned());
         if chain.contains(&me) {
             self.report
@@ -214,7 +231,7 @@ impl Reader<'_> {
             None => (extends.get("service").or_else(|| extends.as_str().map(|_| &extends)), path.to_owned(), services),
         };
         let base = of.and_then(Node::as_str).unwrap_or_default();
-        if whole.get(base).is_none() {
+        if whole.get(base).is_none_or(Node::is_reset) {
             let place = if file.is_some() { format!("in {}", other.display()) } else { "here".to_owned() };
             let message = format!("there is no service `{}` {place}", shown(base));
             let finding = self.report.error(of.map_or(extends.span, |of| of.span), "no-service", message);
@@ -225,6 +242,7 @@ impl Reader<'_> {
             return None;
         }
         let mut taken = self.extended(whole, &other, base, chain)?;
+        taken.settle();
         if let Some(folder) = file.and_then(Node::as_str).and_then(|file| Path::new(file).parent()) {
             paths::rebase_service(&mut taken, folder);
         }

@@ -7,6 +7,7 @@ mod merge;
 mod node;
 mod parse;
 mod path;
+mod tags;
 
 pub use emit::emit;
 pub use file::{read_file, read_some};

@@ -1,39 +1,40 @@
 //! What the services get as environment, and what Compose fills in: passwords become secrets, the rest stands in the profile.
 
 use super::{Adopted, Around, Row, text, walk};
+use crate::compose::{looks_secret, pairs};
 use crate::dotenv::{self, is_reserved};
 use crate::interpolation::{self, Operator};
-use crate::profile::hidden::{holds_password, is_hidden, is_plain, may_hide};
+use crate::profile::hidden::{is_hidden, is_plain, may_hide};
 use crate::report::Span;
-use crate::yaml::{Kind, Node};
+use crate::yaml::Node;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// Name, value as Compose reads it, and place.
 type Pair = (String, Option<String>, Span);
 
-fn pairs(environment: &Node) -> Vec<Pair> {
+/// What a service's own `environment` says, of each name once.
+fn own_pairs(environment: &Node) -> Vec<Pair> {
     let mut all: Vec<Pair> = Vec::new();
-    match &environment.kind {
-        Kind::Seq(items) => {
-            for item in items {
-                let Some(line) = item.as_str() else { continue };
-                let (key, value) = line.split_once('=').map_or((line, None), |(key, value)| (key, Some(value.to_owned())));
-                // Of one name the last one counts.
-                all.retain(|(known, ..)| known != key);
-                all.push((key.to_owned(), value, item.span));
-            }
-        }
-        Kind::Map(entries) => {
-            for (key, value) in entries {
-                let Some(name) = key.as_str() else { continue };
-                let span = if value.is_null() { key.span } else { value.span };
-                all.push((name.to_owned(), value.as_str().filter(|_| !value.is_null()).map(str::to_owned), span));
-            }
-        }
-        Kind::Scalar { .. } => {}
+    for (name, value, span) in pairs(environment) {
+        // Of one name the last one counts.
+        all.retain(|(known, ..)| known != name);
+        all.push((name.to_owned(), value.map(str::to_owned), span));
     }
     all
+}
+
+/// What an env file says as it is; nothing where there is none.
+fn text_of(path: &Path) -> Option<String> {
+    let bytes = path.is_file().then(|| crate::yaml::read_some(path, crate::yaml::MAX_BYTES).ok()).flatten()?;
+    String::from_utf8(bytes).ok()
+}
+
+/// The variables that an env file sets.
+pub(super) fn names_in(path: &Path) -> BTreeSet<String> {
+    let text = text_of(path).unwrap_or_default();
+    dotenv::read(&text).into_iter().filter_map(|(_, line)| line.ok()).map(|(name, _)| name).collect()
 }
 
 /// The lines of an env file, with their variables filled in as Compose does it: from `values` first.
@@ -69,7 +70,7 @@ impl Adopted {
     pub(super) fn environment(&mut self, row: &mut Row<'_>, around: &Around<'_>) {
         let files = self.env_files(row, around);
         let node = row.node.get("environment").filter(|node| !node.is_null());
-        let own = node.map(pairs).unwrap_or_default();
+        let own = node.map(own_pairs).unwrap_or_default();
         let list = node.is_some_and(|node| node.as_seq().is_some());
         let (mut over, mut nobody, mut changed) = (Map::new(), Vec::new(), false);
         for (key, value, span) in files {
@@ -78,7 +79,7 @@ impl Adopted {
                 continue;
             }
             changed = true;
-            let text = match (may_hide(&key) && !is_plain(&value)) || holds_password(&value) {
+            let text = match (may_hide(&key) && !is_plain(&value)) || looks_secret(&value) {
                 true => self.kept_back(row.name, &key, &value, span, around),
                 false => value.replace('$', "$$"),
             };
@@ -105,7 +106,7 @@ impl Adopted {
                 }
             } else if hidden && value.is_empty() {
                 self.note(*span, format!("`{key}` of `{}` is empty: give it a value, or take it out", row.name), None);
-            } else if (hidden && !is_plain(value)) || holds_password(value) {
+            } else if (hidden && !is_plain(value)) || looks_secret(value) {
                 changed = true;
                 let text = self.kept_back(row.name, key, value, *span, around);
                 over.insert(key.clone(), json!(text));
@@ -133,9 +134,7 @@ impl Adopted {
             let span = file.span;
             let path = file.as_str().or_else(|| text(file, "path")).unwrap_or_default();
             let path = around.expand(path).unwrap_or_else(|| path.to_owned());
-            let place = around.folder.join(&path);
-            let bytes = place.is_file().then(|| crate::yaml::read_some(&place, crate::yaml::MAX_BYTES).ok()).flatten().and_then(|bytes| String::from_utf8(bytes).ok());
-            match bytes {
+            match text_of(&around.folder.join(&path)) {
                 Some(text) => {
                     self.note(span, format!("{path} stays here, and `{}` gets what it says", row.name), Some("that stands in the profile, and what is secret under `secrets`"));
                     for (name, value) in lines(&text, around.values) {
@@ -178,23 +177,34 @@ impl Adopted {
         format!("${{{secret}}}")
     }
 
-    /// A secret that the environment gives.
-    pub(super) fn secret_of(&mut self, name: &str, span: Span) {
+    /// Where Compose would have a variable's value from here.
+    fn origin(&self, name: &str, around: &Around<'_>) -> &'static str {
+        match (self.beside.contains(name), around.values.contains_key(name)) {
+            (true, _) => ".env",
+            (false, true) => "the env file of an included file",
+            (false, false) => "the environment",
+        }
+    }
+
+    /// A secret that somebody gives when rendering.
+    pub(super) fn secret_of(&mut self, name: &str, span: Span, around: &Around<'_>) {
         if !self.secrets.contains_key(name) {
-            self.note(span, format!("`{name}` comes from the environment"), Some("it is a secret that `--env-file` or the environment gives when rendering"));
+            let origin = self.origin(name, around);
+            self.note(span, format!("`{name}` comes from {origin}"), Some("it is a secret that `--env-file` or the environment gives when rendering"));
             self.secrets.insert(name.to_owned(), None);
         }
     }
 
-    /// A variable whose value is in `.env`.
+    /// A variable whose value is in `.env`, or in the env file of an included file.
     fn given(&mut self, name: &str, span: Span, around: &Around<'_>) {
         let Some(value) = around.values.get(name) else { return };
         let known = self.secrets.contains_key(name) || self.variables.contains_key(name);
-        if !value.is_empty() && (may_hide(name) || self.hidden.contains(name) || holds_password(value)) {
+        if !value.is_empty() && (may_hide(name) || self.hidden.contains(name) || looks_secret(value)) {
             self.variables.remove(name);
-            self.secret_of(name, span);
+            self.secret_of(name, span, around);
         } else if !known {
-            self.note(span, format!("`{name}` comes from .env"), Some("its value stands under `variables`"));
+            let origin = self.origin(name, around);
+            self.note(span, format!("`{name}` comes from {origin}"), Some("its value stands under `variables`"));
             self.variables.insert(name.to_owned(), value.clone());
         }
     }
@@ -255,8 +265,8 @@ impl Adopted {
                 self.note(span, format!("`{name}` has no value, and a default elsewhere alone"), Some("it is empty under `variables`, as to Compose"));
                 self.variables.insert(name, String::new());
             } else if operator != Operator::Default {
-                self.secret_of(&name, span);
-            } else if !is_plain(&default) && !default.contains('$') && (is_hidden(&name) || self.hidden.contains(&name) || holds_password(&default)) {
+                self.secret_of(&name, span, around);
+            } else if !is_plain(&default) && !default.contains('$') && (is_hidden(&name) || self.hidden.contains(&name) || looks_secret(&default)) {
                 let found = format!("everybody who has the file knows the default of `{name}`");
                 self.note(span, found, Some(&format!("it is the secret {name}: choose another value while nothing uses it")));
                 self.secrets.insert(name, Some(default));

@@ -1,8 +1,8 @@
 //! Files and folders beside the Compose file, which the machine does not have.
 
 use super::{Adopted, Around, Row, section, text};
-use crate::compose::parts;
-use crate::profile::hidden::{holds_password, is_hidden, is_plain};
+use crate::compose::{looks_secret, parts};
+use crate::profile::hidden::{is_hidden, is_plain};
 use crate::report::Span;
 use crate::yaml::{Node, to_json};
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ fn is_private(path: &Path, text: &str) -> bool {
         let (name, value) = (name.trim().trim_start_matches("export ").trim_matches(['"', '\'']), value.trim().trim_matches(['"', '\'', ',']));
         !value.is_empty() && !value.contains('$') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) && is_hidden(name) && !is_plain(value)
     };
-    name.starts_with(".env") || name.ends_with(".env") || text.lines().any(|line| secret(line) || holds_password(line)) || text.contains("PRIVATE KEY-----")
+    name.starts_with(".env") || name.ends_with(".env") || text.lines().any(|line| secret(line) || looks_secret(line)) || text.contains("PRIVATE KEY-----")
 }
 
 fn there(folder: &Path, named: &str, room: usize) -> There {
@@ -192,7 +192,7 @@ impl Adopted {
                     self.note(key.span, format!("the secret `{name}` names no variable: write one, of letters, digits and `_`"), None);
                     continue;
                 }
-                self.secret_of(variable, key.span);
+                self.secret_of(variable, key.span, around);
             }
             let Some(file) = declared.and_then(|declared| text(declared, "file")) else {
                 kept.extend(to_json(item));

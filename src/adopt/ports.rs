@@ -1,6 +1,6 @@
 //! Ports that everybody could reach: one becomes the way in through nginx, the others are the machine's own.
 
-use super::{Adopted, Around, Row, bootstrap, known};
+use super::{Adopted, Around, Row, bootstrap, known, text};
 use crate::profile::model::Protocol;
 use crate::report::Span;
 use crate::resolve::{Published, published};
@@ -70,6 +70,27 @@ fn filled(node: &Node, around: &Around<'_>) -> Option<Node> {
     }
 }
 
+/// A port of a container, or a range of them, as findings name it.
+fn shown(port: &Published) -> String {
+    let suffix = if port.protocol == Protocol::Udp { "/udp" } else { "" };
+    format!("{}{suffix}", range(port.target))
+}
+
+fn range((first, last): (u16, u16)) -> String {
+    if first == last { first.to_string() } else { format!("{first}-{last}") }
+}
+
+/// That a port is open, and by which number where that is another one outside.
+fn everybodys(name: &str, port: &Published) -> String {
+    let outside = port.host.filter(|host| *host != port.target).map_or_else(String::new, |host| format!(" as {}", range(host)));
+    format!("port {} of `{name}` is published to everybody{outside}", shown(port))
+}
+
+/// What of an entry says which port it is, while that is not known.
+fn as_written(node: &Node) -> &str {
+    node.as_str().or_else(|| text(node, "published")).or_else(|| text(node, "target")).unwrap_or("ports")
+}
+
 impl Adopted {
     pub(super) fn routes(&mut self, rows: &mut [Row<'_>], around: &Around<'_>) {
         let all: Vec<Vec<Entry<'_>>> = rows.iter().map(|row| if row.left_out { Vec::new() } else { entries(row.node, around) }).collect();
@@ -91,21 +112,21 @@ impl Adopted {
             for entry in &all[index] {
                 let span = entry.node.span;
                 let Ok(port) = &entry.port else {
-                    self.note(span, format!("where `{}` is published hangs on a variable: write the port, behind 127.0.0.1 if it is the machine's own", row.name), None);
+                    self.note(span, format!("where `{}` of `{}` is published hangs on a variable: write the port, behind 127.0.0.1 if it is the machine's own", as_written(entry.node), row.name), None);
                     kept.push(entry.node);
                     continue;
                 };
                 if port.is_loopback() {
                     if let Some(written) = &entry.written {
                         changed = true;
-                        self.note(span, format!("where `{}` is published hangs on a variable", row.name), Some("its value is written here"));
+                        self.note(span, format!("where port {} of `{}` is published hangs on a variable", shown(port), row.name), Some("its value is written here"));
                         kept.push(written);
                     } else {
                         kept.push(entry.node);
                     }
                     if behind == Some((index, port.target.0)) && around.domain {
                         bootstrap(&mut row.over).insert("route".into(), json!({"path": "/", "port": port.target.0}));
-                        self.note(span, format!("`{}` is published to a web server on the machine", row.name), Some("the domain leads to it, through nginx and TLS"));
+                        self.note(span, format!("port {} of `{}` is published to a web server on the machine", shown(port), row.name), Some("the domain leads to it, through nginx and TLS"));
                     }
                     continue;
                 }
@@ -142,15 +163,17 @@ impl Adopted {
     }
 
     fn open(&mut self, row: &mut Row<'_>, span: Span, port: &Published, web: bool, first: bool) {
-        let name = row.name;
+        let found = everybodys(row.name, port);
         if first && row.over.get("x-bootstrap").is_none_or(|ours| ours.get("route").is_none()) {
             bootstrap(&mut row.over).insert("route".into(), json!({"path": "/", "port": port.target.0}));
-            self.note(span, format!("`{name}` is published to everybody"), Some("the domain leads to it, through nginx and TLS"));
+            self.note(span, found, Some("the domain leads to it, through nginx and TLS"));
         } else if web {
-            let found = format!("`{name}` is published to everybody: if people need it, give it `x-bootstrap: {{route: {{host: …, port: {}}}}}`", port.target.0);
+            let found = format!("{found}: if people need it, give it `x-bootstrap: {{route: {{host: …, port: {}}}}}`", port.target.0);
             self.note(span, found, Some("nobody outside the stack reaches it"));
         } else {
-            let found = format!("`{name}` is published to everybody: if it must be, list its port in `x-bootstrap.public_ports`");
+            let (outside, last) = port.host.unwrap_or(port.target);
+            let each = if outside == last { "" } else { " and each of the others" };
+            let found = format!("{found}: if it must be, list `{outside}/{}`{each} in `x-bootstrap.public_ports`", port.protocol.name());
             self.note(span, found, Some("nobody outside the stack reaches it"));
         }
     }

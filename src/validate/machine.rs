@@ -259,9 +259,9 @@ fn secrets(resolved: &Resolved, root: &Node, report: &mut Report) {
             );
             // What others gave cannot be made on the machine: that is then nothing to mend.
             let (severity, help) = if given {
-                (Severity::Note, "rotate it if it is ever exposed")
+                (Severity::Note, "`sealed: true` beside `env`, `file` or `command` keeps it out of there; rotate it if it is ever exposed")
             } else {
-                (Severity::Warning, "use `generate` where the machine may choose the value; rotate this one if it is ever exposed")
+                (Severity::Warning, "use `generate` where the machine may choose the value; else `sealed: true` beside `env`, `file` or `command`, or `later: true` alone, keep it out of there; rotate this one if it is ever exposed")
             };
             report.push(severity, span, "embedded-secret", message).help(help);
         }

@@ -1,5 +1,6 @@
 //! Secrets that stand in a service's environment as they are: everybody who reads the user-data or the Compose file has them.
 
+use crate::compose::{holds_token, pairs};
 use crate::profile::hidden::{holds_password, is_hidden, is_plain};
 use crate::report::{Report, Span};
 use crate::resolve::Resolved;
@@ -15,17 +16,18 @@ pub(super) fn check(resolved: &Resolved, report: &mut Report) {
         }
         let Some(environment) = service.node.get("environment") else { continue };
         for (name, value, span) in pairs(environment) {
+            let Some(value) = value else { continue };
             let named = is_hidden(name) && !is_plain(value) && !value.contains('$');
-            if named || holds_password(value) {
-                let what = if named { "its value" } else { "a password" };
-                report
-                    .warning(span, "open-secret", format!("`{name}` has {what} written out, which whoever reads the user-data or the machine's Compose file has, too"))
-                    .hide()
-                    .help(match named {
-                        true => format!("add `{name}` to `secrets`, as `generate` or `{{env: {name}}}`, and write `${{{name}}}` here"),
-                        false => "add the password to `secrets`, and write `${NAME}` in its place here".to_owned(),
-                    });
-            }
+            let look = [("password", holds_password(value)), ("token", holds_token(value))].into_iter().find(|(_, so)| *so);
+            let (what, help) = match (named, look) {
+                (true, _) => ("its value".to_owned(), format!("add `{name}` to `secrets`, as `generate` or `{{env: {name}}}`, and write `${{{name}}}` here")),
+                (false, Some((look, _))) => (format!("a {look}"), format!("add the {look} to `secrets`, and write `${{NAME}}` in its place here")),
+                (false, None) => continue,
+            };
+            report
+                .warning(span, "open-secret", format!("`{name}` has {what} written out, which whoever reads the user-data or the machine's Compose file has, too"))
+                .hide()
+                .help(help);
         }
     }
 }
@@ -41,14 +43,4 @@ fn after_requirepass(command: &Node) -> Vec<Span> {
     let words = command.as_seq().unwrap_or_default();
     found.extend(words.windows(2).filter(|pair| pair[0].as_str().is_some_and(|word| word.ends_with("requirepass")) && pair[1].as_str().is_some_and(literal)).map(|pair| pair[1].span));
     found
-}
-
-/// Names and values, in either form.
-fn pairs(environment: &Node) -> Vec<(&str, &str, Span)> {
-    let listed = environment.as_seq().into_iter().flatten().filter_map(|item| {
-        let (name, value) = item.as_str()?.split_once('=')?;
-        Some((name, value, item.span))
-    });
-    let mapped = environment.as_map().into_iter().flatten().filter_map(|(key, value)| Some((key.as_str()?, value.as_str().filter(|_| !value.is_null())?, value.span)));
-    listed.chain(mapped).collect()
 }

@@ -1,7 +1,7 @@
 //! From tree to block YAML that any parser reads as the same thing: unquoted scalars are written as they were, so
 //! that the reader types them as it would have; everything else stands in double quotes with escapes.
 
-use super::{Kind, Node};
+use super::{Kind, Node, tags};
 
 /// Keys longer than this need the explicit `? ` form.
 const LONG_KEY: usize = 500;
@@ -71,7 +71,8 @@ fn inline(out: &mut String, node: &Node) {
         Kind::Map(_) => out.push_str("{}"),
         Kind::Seq(_) => out.push_str("[]"),
         Kind::Scalar { text, plain, tag } => {
-            if let Some(tag) = tag {
+            // What a key is marked with is for whoever merges, and no tag of its own.
+            if let Some(tag) = tag.as_deref().filter(|tag| *tag != tags::OVERRIDE) {
                 out.push_str(tag);
                 out.push(' ');
             }

@@ -1,5 +1,6 @@
 //! Overlays. Mappings merge deeply; lists and single values replace; `key+: […]` appends to a list; `key: null`
-//! takes away a key that the base has (and stays as it is where the base has none).
+//! takes away a key that the base has (and stays as it is where the base has none), and so does Compose's `!reset`;
+//! what its `!override` stands before replaces, whatever it is.
 
 use super::{Kind, Node};
 use crate::report::Report;
@@ -20,14 +21,14 @@ pub fn merge(base: &mut Node, overlay: Node, report: &mut Report) {
             continue;
         }
         match base.get_mut(&name) {
-            Some(_) if value.is_null() => {
+            Some(_) if value.is_null() || value.is_reset() => {
                 base.remove(&name);
             }
-            Some(there) => {
+            Some(there) if !key.is_override() => {
                 let both_maps = there.as_map().is_some() && value.as_map().is_some();
                 if both_maps { merge(there, value, report) } else { *there = fresh(value, report) }
             }
-            None => {
+            _ => {
                 let value = fresh(value, report);
                 base.insert(key, value);
             }

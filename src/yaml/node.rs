@@ -158,6 +158,7 @@ impl Node {
             Kind::Map(_) => "a mapping",
             Kind::Seq(_) => "a list",
             _ if self.is_null() => "nothing",
+            _ if self.is_reset() => "`!reset`",
             Kind::Scalar { .. } => "text",
         }
     }

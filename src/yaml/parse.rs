@@ -1,6 +1,6 @@
 //! From text to tree. Whatever the text is, parsing ends quickly: in a tree or in a finding.
 
-use super::{Kind, MAX_ALIAS_BYTES, MAX_BYTES, MAX_DEPTH, MAX_NODES, Node};
+use super::{Kind, MAX_ALIAS_BYTES, MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, tags};
 use crate::report::{Report, SourceId, Span};
 use granit_parser::{Event, Parser, ScalarStyle, StrInput, options};
 use std::collections::{HashMap, HashSet};
@@ -196,8 +196,8 @@ impl<'t> Builder<'t> {
         if anchor > 0 {
             self.open.insert(anchor);
         }
-        let tag =
-            event.tag().map(|tag| tag.core_suffix().map_or_else(|| tag.original(), |suffix| format!("!!{suffix}")));
+        let tag = tag_of(&event);
+        let reset = tag.as_deref() == Some(tags::RESET);
         let (node, cost) = match event {
             Event::Alias(id) => return self.alias(id, start, depth),
             Event::Scalar(text, style, ..) => self.scalar(text.into_owned(), style, tag, start)?,
@@ -218,6 +218,8 @@ impl<'t> Builder<'t> {
                 });
             }
         };
+        // A scalar has the tag itself.
+        let node = if reset && node.as_str().is_none() { Node::reset(node.span) } else { node };
         if anchor > 0 {
             self.open.remove(&anchor);
             self.anchors.insert(anchor, (node.clone(), cost));
@@ -238,13 +240,13 @@ impl<'t> Builder<'t> {
         let is_string = tag.as_deref() == Some("!!str");
         let plain = style == ScalarStyle::Plain && !is_string;
         let bytes = text.len();
-        let tag = tag.filter(|_| !is_string);
+        let tag = tag.filter(|tag| !is_string && tag != tags::OVERRIDE);
         Ok((Node { span, kind: Kind::Scalar { text, plain, tag } }, Cost { nodes: 1, bytes, depth: 1 }))
     }
 
     fn collection_tag(&self, tag: Option<&str>, usual: &str, span: Span) -> Step<()> {
         match tag {
-            Some(tag) if tag != usual => Err(Problem {
+            Some(tag) if ![usual, tags::RESET, tags::OVERRIDE].contains(&tag) => Err(Problem {
                 span,
                 code: "yaml-tag",
                 message: format!("the tag `{tag}` on a list or mapping is not understood"),
@@ -280,8 +282,11 @@ impl<'t> Builder<'t> {
             if event == Event::MappingEnd {
                 break self.origin.of(&span).end.max(start.end);
             }
-            let (key, key_cost) = self.node(event, &span, depth + 1)?;
+            let (mut key, key_cost) = self.node(event, &span, depth + 1)?;
             let Some((event, span)) = self.next()? else { return Err(self.cut_short(start)) };
+            if tag_of(&event).as_deref() == Some(tags::OVERRIDE) {
+                key.mark_override();
+            }
             let (value, value_cost) = self.node(event, &span, depth + 1)?;
             cost.add(key_cost);
             cost.add(value_cost);
@@ -387,6 +392,11 @@ impl Cost {
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.depth = self.depth.max(other.depth);
     }
+}
+
+/// The tag of what an event begins, as people write it.
+fn tag_of(event: &Event<'_>) -> Option<String> {
+    event.tag().map(|tag| tag.core_suffix().map_or_else(|| tag.original(), |suffix| format!("!!{suffix}")))
 }
 
 /// The mend for a mistake of YAML's grammar, by what the parser says and the character it stopped at.

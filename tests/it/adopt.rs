@@ -53,11 +53,11 @@ fn what_is_certain_is_written_and_the_rest_is_told() {
     let here = folder.path();
     for line in [
         "docker-compose.yml:1: the top-level `version`",
-        "docker-compose.yml:6: `web` is published to everybody: the domain leads to it",
+        "docker-compose.yml:6: port 3000 of `web` is published to everybody as 80: the domain leads to it",
         "docker-compose.yml:9: the value of `SECRET_KEY_BASE` stands in the file",
         "docker-compose.yml:13: `web` does not wait until db, cache is well",
         "docker-compose.yml:19: the value of `API_TOKEN` stands in the file",
-        "docker-compose.yml:25: `db` is published to everybody",
+        "docker-compose.yml:25: port 5432 of `db` is published to everybody: if it must be, list `5432/tcp` in `x-bootstrap.public_ports`",
         "docker-compose.yml:31: the volume `uploads` holds data",
     ] {
         assert!(said.contains(line), "{line}:\n{said}");
@@ -85,6 +85,26 @@ fn what_is_certain_is_written_and_the_rest_is_told() {
 }
 
 #[test]
+fn each_port_of_a_line_is_told_by_its_number() {
+    let file = "services:\n  web:\n    image: acme/web:1\n    ports: [\"80:3000\", \"5000:5000\", \"53:53/udp\", \"6000-6002:7000-7002\", \"127.0.0.1:${ADMIN:-9000}:9001\", {target: 25, published: \"${MAIL}\"}]\n";
+    let (_, said) = adopted(file, &["--domain", "shop.acme.dev"]);
+    for line in [
+        ":4: port 3000 of `web` is published to everybody as 80: the domain leads to it",
+        ":4: port 5000 of `web` is published to everybody: if people need it, give it `x-bootstrap: {route: {host: …, port: 5000}}`",
+        ":4: port 53/udp of `web` is published to everybody: if it must be, list `53/udp` in",
+        ":4: port 7000-7002 of `web` is published to everybody as 6000-6002: if it must be, list `6000/tcp` and each of the others in",
+        ":4: where port 9001 of `web` is published hangs on a variable: its value is written here",
+    ] {
+        assert!(said.contains(line), "{line}:\n{said}");
+    }
+    let told: Vec<_> = said.lines().filter(|line| line.contains("publish")).collect();
+    let mut once = told.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert!(told.len() == once.len() && told.iter().all(|line| !line.contains(": `web` is published")), "{said}");
+}
+
+#[test]
 fn without_a_domain_nothing_is_open_and_that_is_told() {
     let (folder, said) = adopted(FILE, &[]);
     assert!(said.contains("no domain leads to the services"), "{said}");
@@ -101,7 +121,7 @@ fn what_somebody_has_to_decide_is_told_with_its_line() {
         ":5: `a` is privileged",
         ":6: `a` shares the machine's network",
         ":8: `b` is whatever the registry has",
-        ":10: where `b` is published hangs on a variable",
+        ":10: where `${PORTS}` of `b` is published hangs on a variable",
         ":11: `./x.conf` is not on the machine",
         ":11: through Docker's socket",
     ] {

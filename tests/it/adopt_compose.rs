@@ -211,11 +211,13 @@ fn what_comes_of_a_file_is_what_compose_makes_of_it() {
     let here = folder.path();
     for line in [
         "docker-compose.yml:23: `NOBODYS` of `web` has no value",
-        "docker-compose.yml:24: `web` is published to everybody: the domain leads to it",
+        "docker-compose.yml:24: port 3000 of `web` is published to everybody as 80: the domain leads to it",
         "docker-compose.yml:58: `debug` starts only for Compose's profile debug: it is left out",
         "docker-compose.yml:74: `./terms.txt` is not on the machine: its text stands in the config `terms`",
         "parts/base.yaml:5: ./parts/base.env stays here",
-        "`VERSION` comes from .env",
+        "`VERSION` comes from .env: its value stands under `variables`",
+        "`DB_PASSWORD` comes from .env: it is a secret",
+        "`QUEUE_VERSION` comes from the env file of an included file: its value stands under `variables`",
     ] {
         assert!(said.contains(line), "{line}:\n{said}");
     }
@@ -335,8 +337,8 @@ volumes: {data: {external: {name: old-data}}}
     let (folder, said) = adopted(&[("docker-compose.yml", file), (".env", "COMPOSE_PROFILES=full\n")], &[]);
     let here = folder.path();
     for line in [
-        ":6: `app` is published to a web server on the machine: the domain leads to it",
-        ":6: where `app` is published hangs on a variable: its value is written here",
+        ":6: port 8080 of `app` is published to a web server on the machine: the domain leads to it",
+        ":6: where port 7777 of `app` is published hangs on a variable: its value is written here",
         ":8: everybody who has the file knows the default of `DATABASE_URL`",
         ":9: everybody who has the file knows the default of `SECRET_KEY`",
         ":10: the value of `BROKER` stands in the file: it is the secret BROKER",
@@ -359,6 +361,153 @@ volumes: {data: {external: {name: old-data}}}
     assert!(ours["services"].get("chosen").is_some());
     assert_eq!(ours["services"]["app"]["environment"]["SECRET_KEY"], "known-to-all");
     assert_eq!(ours["volumes"]["data"]["name"], "old-data");
+}
+
+/// A profile by hand beside `docker-compose.yml`, with more lines of its own.
+fn by_hand(files: &[(&str, &str)], more: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = format!("version: 1\nname: shop\ndistribution: debian-13\nadmin: {{ssh_keys: [\"{KEY}\"]}}\ncompose: docker-compose.yml\n{more}");
+    for (name, text) in files.iter().copied().chain([("shop.yaml", text.as_str())]) {
+        std::fs::write(folder.path().join(name), text).expect("writes");
+    }
+    folder
+}
+
+#[test]
+fn files_and_services_that_take_away_and_replace_by_tags() {
+    let compose = r#"name: shop
+include:
+  - path: [parts/a.yaml, parts/b.yaml, parts/c.yaml]
+services:
+  web:
+    extends: {file: parts/base.yaml, service: app}
+    ports: !override ["127.0.0.1:3000:3000"]
+    environment: {GONE: !reset null, KEPT: "2"}
+    labels: !reset {}
+    depends_on: !override [queue]
+    healthcheck: !override {test: [CMD, "true"]}
+    volumes: !override [{type: volume, source: data, target: /d}]
+    command: !reset [x]
+volumes: {data: }
+"#;
+    let files = [
+        ("docker-compose.yml", compose),
+        (
+            "parts/base.yaml",
+            "services:\n  app:\n    image: acme/web:1\n    restart: always\n    user: !reset root\n    ports: [\"80:80\"]\n    environment: {GONE: \"1\", KEPT: \"1\"}\n    labels: {a: b}\n    depends_on: [nobody]\n    healthcheck: {test: [CMD, no], interval: 5s}\n    volumes: [\"data:/x\"]\n    command: [serve]\n",
+        ),
+        (
+            "parts/a.yaml",
+            "services:\n  queue:\n    image: acme/queue:1\n    restart: always\n    ports: [\"5:5\"]\n    command: one\n    user: \"7\"\n    healthcheck: {test: [CMD, \"true\"]}\n    networks: [inner, environment]\n    labels: {a: b, c: d}\n    extra_hosts: {old: 10.0.0.1, other: 10.0.0.2}\n  gone: {image: \"acme/gone:1\"}\nnetworks: {inner: {driver: bridge, labels: {a: b}}, environment: {labels: {a: b}}}\nvolumes: {command: {labels: {a: b}}}\n",
+        ),
+        (
+            "parts/b.yaml",
+            "services:\n  queue: {ports: !reset [], user: , labels: !override {e: f}, volumes: [\"command:/c\"], extra_hosts: {old: !reset x}}\n  gone: !reset {}\nnetworks: {inner: !override {labels: {z: z}}, environment: {labels: {c: d}}}\nvolumes: {command: {labels: {c: d}}}\n",
+        ),
+        ("parts/c.yaml", "services: {queue: {command: !reset null, environment: {A: b}}}\n"),
+    ];
+    let (folder, said) = adopted(&files, &[]);
+    let here = folder.path();
+    assert!(!said.contains("`gone`") && !said.contains("nobody") && !said.contains("port 5 ") && said.contains("port 3000 of `web` is published to a web server"), "{said}");
+    let (good, told) = checked(here, &[]);
+    assert!(good, "{told}");
+    tool(here).args(["render", "shop.yaml", "--format", "bundle", "-o", "plain"]).assert().success();
+    let compose = std::fs::read_to_string(here.join("plain/root/opt/shop/compose.yaml")).expect("reads");
+    for gone in ["!reset", "!override", "GONE", "5:5", "10.0.0.1", "- serve", "command: one", "driver: bridge"] {
+        assert!(!compose.contains(gone), "{gone}:\n{compose}");
+    }
+    is_what_compose_makes(here);
+}
+
+#[test]
+fn a_profile_and_its_overlay_take_away_and_replace_by_tags() {
+    let compose = "services:\n  web:\n    image: acme/web:1\n    restart: always\n    healthcheck: {test: x}\n    ports: [\"80:80\"]\n    user: root\n    labels: {a: b, c: d}\n    environment: {A: b, C: d}\n    logging: {driver: json-file, options: {max-size: 1m}}\n";
+    let own = "services:\n  web:\n    ports: !reset [\"80:80\"]\n    labels: !override {e: f}\n    environment: {A: !reset x, G: h}\n";
+    let over = "services:\n  web:\n    user: !reset {}\n    labels: !override {com.acme/part: !override j}\n    logging: !override {driver: local}\n";
+    let folder = by_hand(&[("docker-compose.yml", compose), ("over.yaml", over)], own);
+    tool(folder.path()).args(["render", "shop.yaml", "--overlay", "over.yaml", "--format", "bundle", "-o", "bundle"]).assert().success();
+    let compose = std::fs::read_to_string(folder.path().join("bundle/root/opt/shop/compose.yaml")).expect("reads");
+    for (wanted, there) in [("com.acme/part: j", true), ("C: d", true), ("G: h", true), ("driver: local", true), ("max-size", false), ("a: b", false), ("e: f", false), ("A: ", false), ("80:80", false), ("user: ", false), ("!reset", false), ("!override", false)] {
+        assert_eq!(compose.contains(wanted), there, "{wanted}:\n{compose}");
+    }
+}
+
+#[test]
+fn what_a_tag_cannot_take_away_is_told() {
+    let compose = "include: [parts.yaml]\nservices:\n  web: {image: \"acme/web:1\", restart: always, healthcheck: {test: x}}\n  db: !reset {}\n";
+    let parts = "services: {db: {image: \"acme/db:1\", restart: always, healthcheck: {test: x}}}\n";
+    let folder = by_hand(&[("docker-compose.yml", compose), ("parts.yaml", parts)], "");
+    let (good, told) = checked(folder.path(), &[]);
+    assert!(good && told.contains("docker-compose.yml:4:") && told.contains("`db` of an included file stays") && told.contains("`path: [FILE, FILE]`"), "{told}");
+    let client = compose_client().map(|mut client| client.current_dir(folder.path()).args(["-p", "x", "config", "--services"]).output().expect("runs"));
+    assert!(client.is_none_or(|output| String::from_utf8_lossy(&output.stdout).contains("db")), "Compose takes it away");
+}
+
+#[test]
+fn services_that_are_left_out_are_told_wherever_they_are_named() {
+    let file = r#"services:
+  web:
+    image: acme/web:1
+    restart: always
+    healthcheck: {test: x}
+    links: [tool, "db:database"]
+    volumes_from: ["tool:ro", "container:tool"]
+    network_mode: service:tool
+    ipc: service:tool
+    depends_on: [tool, db]
+  db: {image: "acme/db:1", restart: always, healthcheck: {test: x}, pid: "service:web"}
+  tool: {image: "acme/tool:1", profiles: [tools]}
+"#;
+    let (folder, said) = adopted(&[("docker-compose.yml", file)], &[]);
+    let here = folder.path();
+    for line in [
+        ":6: `web` links to `tool`, which the machine does not start: there is no link",
+        ":7: `web` mounts the volumes of `tool`, which the machine does not start: name them under `volumes`, or have the machine start `tool`",
+        ":8: `web` shares the network of `tool`, which the machine does not start: take `network_mode` out, or",
+        ":9: `web` shares the memory segments of `tool`",
+        ":10: `web` waits for `tool`, which the machine does not start, and which Compose refuses without `required: false`: it does not wait",
+    ] {
+        assert!(said.contains(line), "{line}:\n{said}");
+    }
+    assert!(!said.contains("`container`") && !said.contains("shares the processes"), "{said}");
+    assert!(profile(here).contains("links: [\"db:database\"]"), "{}", profile(here));
+    let (good, told) = checked(here, &[]);
+    assert!(!good && told.contains("[no-service]"), "{told}");
+    let client = compose_client().map(|mut client| client.current_dir(here).args(["-p", "x", "config", "-q"]).output().expect("runs"));
+    assert!(client.is_none_or(|output| !output.status.success()), "Compose takes it");
+    // As the finding says.
+    std::fs::write(here.join("shop.yaml"), profile(here).replace("tool: null", "tool: {profiles: null}")).expect("writes");
+    let (_, told) = checked(here, &[]);
+    assert!(!told.contains("[no-service]"), "{told}");
+}
+
+#[test]
+fn tokens_are_secrets_under_any_name() {
+    const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl";
+    let service = |environment: &str| format!("services:\n  web:\n    image: acme/web:1\n    restart: always\n    healthcheck: {{test: x}}\n    env_file: [web.env]\n    environment: {environment}\n");
+    let file = service(&format!("{{VISITOR: {TOKEN}, HEADERS: \"Bearer {TOKEN}\", CLAIM: \"${{CLAIM}}\", GIVEN: \"${{GIVEN}}\", PART: eyJ.x}}"));
+    let beside = format!("CLAIM={TOKEN}\n");
+    let of_web = format!("GUEST={TOKEN}\nPAGE=www.acme.dev\n");
+    let (folder, said) = adopted(&[("docker-compose.yml", file.as_str()), (".env", beside.as_str()), ("web.env", of_web.as_str())], &[]);
+    let here = folder.path();
+    for line in [
+        ":6: the value of `GUEST` stands in the file: it is the secret GUEST",
+        ":7: the value of `VISITOR` stands in the file: it is the secret VISITOR",
+        ":7: the value of `HEADERS` stands in the file: it is the secret HEADERS",
+        ":7: `CLAIM` comes from .env: it is a secret",
+        ":7: `GIVEN` comes from the environment: it is a secret",
+    ] {
+        assert!(said.contains(line), "{line}:\n{said}");
+    }
+    assert!(!profile(here).contains("eyJh") && !said.contains("eyJh") && profile(here).contains("PAGE: www.acme.dev"), "{}", profile(here));
+    assert_eq!(std::fs::read_to_string(here.join("shop.env")).expect("reads").matches(TOKEN).count(), 4);
+    // Who writes it into a file beside a profile is told by `check`, in either form.
+    for environment in [format!("{{VISITOR: {TOKEN}}}"), format!("[VISITOR={TOKEN}]")] {
+        let file = service(&environment).replace("    env_file: [web.env]\n", "");
+        let folder = by_hand(&[("docker-compose.yml", file.as_str())], "");
+        let (_, told) = checked(folder.path(), &[]);
+        assert!(told.contains("[open-secret]") && told.contains("`VISITOR` has a token written out") && !told.contains("eyJh"), "{told}");
+    }
 }
 
 /// Once what is to be decided is decided, nothing is left that `--strict` refuses.

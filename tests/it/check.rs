@@ -104,7 +104,7 @@ rejects! {
     deploy_key_in_env: Test::service("x-bootstrap: {source: {git: \"git@g.dev:me/a.git\", tag: v1, deploy_key: KEY}}\nbuild: .")
         .set("secrets={KEY: {env: K}}").env("K", PEM).findings() =>
         "11:76 error[deploy-key] the deploy key `KEY` would lie in `.env`, and ssh reads keys from files | write `as: credential` beside the secret's `env` or `file`\n\
-         1:10 note[embedded-secret] `KEY` is embedded in user-data, which the provider keeps and the machine's metadata service shows | rotate it if it is ever exposed";
+         1:10 note[embedded-secret] `KEY` is embedded in user-data, which the provider keeps and the machine's metadata service shows | `sealed: true` beside `env`, `file` or `command` keeps it out of there; rotate it if it is ever exposed";
     deploy_key_made_here: deploy_key("{generate: 32, as: credential}", "") =>
         "11:76 error[deploy-key] `KEY` is made on the machine from letters and digits, which is no SSH key | write the secret as `{file: …, as: credential}`";
     deploy_key_without_its_end: deploy_key("{env: K, as: credential}", PEM.trim_end()).lines().next().unwrap_or_default() =>
@@ -324,7 +324,7 @@ rejects! {
     no_key: Test::raw("version: 1\nname: t\ndistribution: debian-13\n").findings() =>
         "1:1 warning[placeholder] no SSH key is written, so nobody can log in | add the line of your `.pub` file under `admin.ssh_keys`";
     embedded_secret: Test::service("environment: {T: $T}").set("secrets.T={env: E}").env("E", "v").findings() =>
-        "1:1 warning[embedded-secret] `T` is embedded in user-data, which the provider keeps and the machine's metadata service shows | use `generate` where the machine may choose the value; rotate this one if it is ever exposed";
+        "1:1 warning[embedded-secret] `T` is embedded in user-data, which the provider keeps and the machine's metadata service shows | use `generate` where the machine may choose the value; else `sealed: true` beside `env`, `file` or `command`, or `later: true` alone, keep it out of there; rotate this one if it is ever exposed";
     unused_secret: said("secrets: {A: generate}") =>
         "5:11 warning[unused] nothing uses the secret `A` | pass it to a service, as `environment: {A: ${A}}`, or remove it";
 }
