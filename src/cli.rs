@@ -158,9 +158,14 @@ fn encoded(plan: &Plan, format: Format, bundle_url: Option<&Url>, verbosity: Ver
     let Some(url) = bundle_url else { return format.encode(plan) };
     let secrets = plan.embedded_secrets();
     if url.scheme() == "http" && secrets > 0 && verbosity > Verbosity::Quiet {
-        crate::tell!("note: by http:// everybody on the way can read the secrets in the bundle ({secrets}): use https://, or `sealed: true` for them");
+        crate::tell!("{}", readable_on_its_way(secrets));
     }
     Ok(encode::remote(plan, url, format.frame())?.0)
+}
+
+/// What is said of a bundle with so many secrets that a machine fetches by `http://`.
+fn readable_on_its_way(secrets: usize) -> String {
+    format!("note: by http:// everybody on the way can read the secrets in the bundle ({secrets}): use https://, or `sealed: true` for them")
 }
 
 /// Loads a profile and tells its findings; `None` means that it has errors.

@@ -27,7 +27,7 @@ pub struct Registries {
 impl Registries {
     /// Takes logins, mirrors and authorities from a profile.
     pub fn of(profile: &Profile) -> Result<Self> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::http::choose_tls();
         let docker = &profile.docker;
         let (mut mirrors, mut plain) = (Vec::new(), Vec::new());
         for text in &docker.registry_mirrors {

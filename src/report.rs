@@ -89,6 +89,11 @@ impl Sources {
         }
     }
 
+    /// Calls the texts of one name by another, where they were read as a draft.
+    pub fn rename(&mut self, name: &str, to: &str) {
+        self.0.iter_mut().filter(|source| source.name == name).for_each(|source| to.clone_into(&mut source.name));
+    }
+
     /// The source behind an id.
     pub fn get(&self, id: SourceId) -> Option<&Source> {
         self.0.get(id.0)

@@ -10,6 +10,7 @@ mod ports;
 mod proxies;
 mod secrets;
 mod service;
+mod variables;
 
 pub use colours::COLOURS;
 pub use ports::{Published, published};
@@ -54,6 +55,9 @@ pub fn resolve(written: &Written, root: &Node, origin: Origin<'_>, lock: Option<
         external::leave_out(document, &written.external, report);
     }
     let (monitoring, builtin) = monitoring::add(&mut compose, written, report).unzip();
+    if let Some(document) = &mut compose {
+        variables::fill_in_images(document, written);
+    }
     if let (Some(document), Some(lock)) = (&mut compose, lock) {
         locked::pin(document, lock, written, report);
     }
@@ -149,7 +153,7 @@ pub fn resolve(written: &Written, root: &Node, origin: Origin<'_>, lock: Option<
             Some(Follow { url: follow.url.as_ref()?.0.clone(), key: follow.key.as_ref()?.0.clone(), poll: follow.poll.0 })
         }),
         backup,
-        variables: variables(written),
+        variables: variables::variables(written),
         tls,
         secrets,
         sealed,
@@ -157,17 +161,6 @@ pub fn resolve(written: &Written, root: &Node, origin: Origin<'_>, lock: Option<
         name,
     };
     Resolved { profile, compose, routes, services, builtin }
-}
-
-/// What Compose may fill in beside the secrets: the domain, the time zone, and where external services run.
-fn variables(written: &Written) -> Vec<(String, String)> {
-    let domain = written.domain.iter().map(|domain| ("DOMAIN".to_owned(), domain.0.clone()));
-    let zone = ("TIMEZONE".to_owned(), written.host.timezone.0.clone());
-    let external = written.external.0.iter().flat_map(|(_, pairs)| pairs.clone());
-    let secret = |name: &str| written.secrets.0.iter().any(|(secret, _)| secret.value.0 == name);
-    let own = &written.variables.0;
-    let ours = domain.chain([zone]).chain(external).filter(|(name, _)| !own.iter().any(|(known, _)| known == name));
-    ours.chain(own.iter().cloned()).filter(|(name, _)| !secret(name)).collect()
 }
 
 fn docker(written: &Written, distribution: Distribution) -> Docker {

@@ -3,20 +3,21 @@
 use super::init::is;
 use super::{BAD_INPUT, BadInput, Source, Verbosity, terminal_width};
 use crate::deliver::provider::Provider;
-use crate::encode::Format;
+use crate::encode::{self, Format};
 use crate::profile::text::Hostname;
 use crate::report::Report;
 use crate::yaml::{self, Node};
 use crate::{deliver, load, plan};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::collections::HashSet;
-use std::io::IsTerminal;
+use std::collections::{BTreeMap, HashSet};
+use std::io::{BufRead, BufReader, IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+use url::Url;
 
 /// Most bytes of a table: a hundred thousand hosts with a key each.
 const MAX_TABLE: u64 = 64 << 20;
@@ -41,25 +42,44 @@ pub struct Fleet<'a> {
     pub format: Format,
     /// For which provider, which then chooses the format.
     pub provider: Option<&'a Provider>,
+    /// Where each host's bundle will lie, as `NAME.bundle` below it: then its user-data is a stub.
+    pub bundle_url: Option<&'a Url>,
+}
+
+/// What is told of the hosts together, once all are done.
+#[derive(Default)]
+struct Told {
+    /// Rows that will not do: the line, and why.
+    bad: Vec<(usize, String)>,
+    /// Domains, and who has them.
+    domains: BTreeMap<String, Vec<String>>,
+    /// Most secrets in a bundle that others could read on its way.
+    open_secrets: usize,
 }
 
 impl Fleet<'_> {
     /// Renders every host of the table `path`; a row that will not do is told, and the others go on.
     pub fn render(&self, path: &Path, verbosity: Verbosity) -> Result<ExitCode> {
+        if let Some(url) = self.bundle_url.filter(|url| !url.path().ends_with('/') || url.query().is_some()) {
+            bail!(BadInput(format!("--bundle-url: each host's bundle will lie below this, so write a folder that ends with a slash: `{}/`", url.as_str().trim_end_matches('/'))));
+        }
+        if self.folder.exists() && !self.folder.is_dir() {
+            bail!(BadInput(format!("{} is a file, and the hosts' files go into a folder: name one, or one that is not there yet", self.folder.display())));
+        }
         let rows = table(path)?;
         std::fs::create_dir_all(self.folder).with_context(|| format!("creating {}", self.folder.display()))?;
         let began = Instant::now();
         let bar = bar(rows.len(), verbosity);
-        let (next, bad) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        let (next, told) = (AtomicUsize::new(0), Mutex::new(Told::default()));
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(rows.len().max(1));
         std::thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
                     while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        if let Err(why) = self.one(row)
-                            && let Ok(mut bad) = bad.lock()
+                        if let Err(why) = self.one(row, &told)
+                            && let Ok(mut told) = told.lock()
                         {
-                            bad.push((row.line, format!("{}:{}: {}: {why}", path.display(), row.line, row.name)));
+                            told.bad.push((row.line, format!("{}:{}: {}: {why}", path.display(), row.line, row.name)));
                         }
                         bar.inc(1);
                     }
@@ -67,7 +87,7 @@ impl Fleet<'_> {
             }
         });
         bar.finish_and_clear();
-        let mut bad = bad.into_inner().unwrap_or_default();
+        let Told { mut bad, domains, open_secrets } = told.into_inner().unwrap_or_default();
         bad.sort();
         for (_, why) in bad.iter().take(SHOWN) {
             crate::tell!("error: {}", why.trim_end());
@@ -76,14 +96,20 @@ impl Fleet<'_> {
             crate::tell!("error: and {} more rows", bad.len() - SHOWN);
         }
         if verbosity > Verbosity::Quiet {
+            for (domain, hosts) in domains.iter().filter(|(_, hosts)| hosts.len() > 1) {
+                crate::tell!("warning: {} hosts have the domain `{domain}` ({}), and its name can lead to one of them alone", hosts.len(), some(hosts));
+            }
+            if open_secrets > 0 {
+                crate::tell!("{}", super::readable_on_its_way(open_secrets));
+            }
             let good = rows.len() - bad.len();
             crate::tell!("{good} of {} hosts are in {} ({:.1} s)", rows.len(), self.folder.display(), began.elapsed().as_secs_f64());
         }
         Ok(if bad.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(BAD_INPUT) })
     }
 
-    /// One host's file; an error is what is wrong with its row.
-    fn one(&self, row: &Row) -> Result<(), String> {
+    /// One host's files; an error is what is wrong with its row.
+    fn one(&self, row: &Row, told: &Mutex<Told>) -> Result<(), String> {
         let mut input = self.source.input();
         input.sets.extend(row.sets.iter().cloned());
         let mut report = Report::default();
@@ -92,17 +118,48 @@ impl Fleet<'_> {
             report.only_errors();
             return Err(report.render_human(false, terminal_width()));
         };
+        if let (Some(domain), Ok(mut told)) = (&profile.domain, told.lock()) {
+            told.domains.entry(domain.clone()).or_default().push(row.name.clone());
+        }
         let render = || -> Result<()> {
             let plan = plan::plan(&profile)?;
             let format = self.provider.map_or(self.format, |provider| provider.form(plan.distribution));
-            let bytes = format.encode(&plan)?.user_data;
+            let (bytes, bundle) = match self.bundle_url {
+                None => (format.encode(&plan)?.user_data, None),
+                Some(url) => {
+                    let name = bundle_name(row);
+                    let (stub, bundle) = encode::remote(&plan, &url.join(&name)?, format.frame())?;
+                    if url.scheme() == "http" && let Ok(mut told) = told.lock() {
+                        told.open_secrets = told.open_secrets.max(plan.embedded_secrets());
+                    }
+                    (stub.user_data, Some((name, bundle)))
+                }
+            };
             if let Some(excess) = self.provider.and_then(|provider| provider.excess(bytes.len())) {
-                bail!("its user-data is {excess} bytes too long for the provider");
+                bail!("its user-data is {excess} bytes too long for the provider: `--bundle-url URL/` makes a stub of it that fetches the rest, and without `--hosts` it is told what could be left out");
+            }
+            if let Some((name, bundle)) = bundle {
+                deliver::file(&self.folder.join(name), &bundle, 0o600)?;
             }
             deliver::file(&self.folder.join(&row.name), &bytes, 0o600)
         };
         render().map_err(|error| format!("{error:#}"))
     }
+}
+
+/// What a host's bundle is called, here and where it is uploaded.
+fn bundle_name(row: &Row) -> String {
+    format!("{}.bundle", row.name)
+}
+
+/// The first of many names.
+fn some(names: &[String]) -> String {
+    const FIRST: usize = 3;
+    let mut sorted = names.to_vec();
+    sorted.sort();
+    let more = if sorted.len() > FIRST { ", …" } else { "" };
+    sorted.truncate(FIRST);
+    sorted.join(", ") + more
 }
 
 fn bar(rows: usize, verbosity: Verbosity) -> ProgressBar {
@@ -149,9 +206,25 @@ fn row(name: String, line: usize, cells: impl Iterator<Item = (String, String)>)
     Row { name, line, sets }
 }
 
+/// What separates the cells: a comma, or what spreadsheets write where that is the decimal sign.
+fn delimiter(path: &Path) -> Result<u8> {
+    let file = std::fs::File::open(path).with_context(|| format!("reading {}", path.display()))?;
+    let mut head = Vec::new();
+    BufReader::new(file).take(MAX_TABLE).read_until(b'\n', &mut head).with_context(|| format!("reading {}", path.display()))?;
+    Ok([b',', b';', b'\t'].into_iter().find(|byte| head.contains(byte)).unwrap_or(b','))
+}
+
 fn csv_rows(path: &Path) -> Result<Vec<Row>> {
-    let wrong = |error: csv::Error| BadInput(format!("{}: {error}", path.display()));
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(path).map_err(wrong)?;
+    let wrong = |error: csv::Error| {
+        let line = error.position().map_or(String::new(), |position| format!("{}:", position.line()));
+        let why = match error.kind() {
+            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!("the row has {len} cells, and the head {expected_len}: write as many, empty ones too"),
+            csv::ErrorKind::Utf8 { .. } => "the row is not UTF-8: save the table as UTF-8".to_owned(),
+            _ => error.to_string(),
+        };
+        BadInput(format!("{}:{line} {why}", path.display()))
+    };
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(delimiter(path)?).from_path(path).map_err(wrong)?;
     let head: Vec<String> = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();
     let Some(name) = head.iter().position(|column| column == "name") else {
         bail!(BadInput(format!("{}:1: no column is called `name`: the first line names the columns, the others are paths of the profile, as `name,domain,host.timezone`", path.display())));

@@ -5,7 +5,7 @@ use crate::deliver;
 use crate::deliver::provider;
 use crate::distribution::Distribution;
 use crate::profile::reader::{Reader, Value};
-use crate::profile::{SshKey, text};
+use crate::profile::{SshKey, embedded, embedded_names, text};
 use crate::report::Report;
 use crate::template;
 use crate::yaml::Node;
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// Write a first profile: asks on a terminal for what no flag says.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  julia-bootstrap init\n  julia-bootstrap init shop.yaml --domain shop.acme.dev --ssh-key github:anna --image ghcr.io/acme/shop:1.4.2 --port 8000 --with postgres\n\nExit codes: 0 written, 1 something failed, 2 an answer will not do (nothing was written).")]
+#[command(after_help = "Examples:\n  julia-bootstrap init\n  julia-bootstrap init shop.yaml --domain shop.acme.dev --ssh-key github:anna --image ghcr.io/acme/shop:1.4.2 --port 8000 --with postgres\n  julia-bootstrap init --from reference      # every option with its comment\n\nExit codes: 0 written, 1 something failed, 2 an answer will not do (nothing was written).")]
 pub struct Init {
     /// Where to; a file that is there is left alone. Without it NAME.yaml.
     #[arg(value_name = "FILE")]
@@ -66,6 +66,10 @@ pub struct Init {
     /// What else there is; what holds data is saved every night.
     #[arg(long, value_enum, value_delimiter = ',')]
     with: Option<Vec<More>>,
+    /// Ask nothing: write this profile of our own, to be edited. `reference` has every option with its comment.
+    #[arg(long, value_name = "PROFILE", value_parser = PossibleValuesParser::new(embedded_names()),
+          conflicts_with_all = ["name", "domain", "email", "keys", "user", "provider", "size", "distribution", "timezone", "image", "port", "health", "with"])]
+    from: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -136,6 +140,9 @@ fn or_none<T: Value>(text: &str) -> Result<(), String> {
 impl Init {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode> {
+        if let Some(name) = &self.from {
+            return self.copy(name);
+        }
         let there = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         let mut ask = Asker { there, theme: ColorfulTheme::default(), missing: Vec::new() };
         let domain = ask.text(self.domain.clone(), "--domain", "Domain that will lead to the machine (`none` for no web server)", None, or_none::<text::Domain>)?;
@@ -168,10 +175,7 @@ impl Init {
         for (flag, wrong) in [("--user", is::<text::User>(&self.user)), ("--timezone", is::<text::Timezone>(&self.timezone)), ("--health", is::<text::HealthPath>(&self.health))] {
             wrong.map_err(|why| BadInput(format!("{flag}: {why}")))?;
         }
-        let file = self.file.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.yaml")));
-        if file.exists() {
-            bail!(BadInput(format!("{} is there already, and nothing was written: name another file", file.display())));
-        }
+        let file = self.target(&name)?;
         let text = template::render("profile/init.yaml.j2", json!({
             "file": file.display().to_string(), "name": name, "distribution": self.distribution, "timezone": self.timezone, "size": size,
             "user": self.user, "keys": keys, "domain": if web { &domain } else { "" }, "email": if email == NONE { "" } else { &email },
@@ -182,6 +186,7 @@ impl Init {
         let draft = folder.path().join("profile.yaml");
         std::fs::write(&draft, &text).context("writing a temporary file")?;
         let mut report = super::findings(&draft, None);
+        report.sources.rename(&draft.display().to_string(), &file.display().to_string());
         if report.has_errors() {
             super::tell(&mut report, super::Verbosity::Normal);
             return Ok(ExitCode::from(BAD_INPUT));
@@ -189,6 +194,24 @@ impl Init {
         deliver::file(&file, text.as_bytes(), 0o644)?;
         super::tell(&mut report, super::Verbosity::Normal);
         self.next(&file, &size);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Where to; nothing that is there is written over.
+    fn target(&self, name: &str) -> Result<PathBuf> {
+        let file = self.file.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.yaml")));
+        if file.symlink_metadata().is_ok() {
+            bail!(BadInput(format!("{} is there already, and nothing was written: name another file", file.display())));
+        }
+        Ok(file)
+    }
+
+    /// Writes one of the profiles that come with the program, as it is.
+    fn copy(&self, name: &str) -> Result<ExitCode> {
+        let text = embedded(name).with_context(|| format!("the profile `{name}` is not here"))?;
+        let file = self.target(name)?;
+        deliver::file(&file, text.as_bytes(), 0o644)?;
+        crate::tell!("{0} is written. Next: write your keys, domain and images in it, then\n  julia-bootstrap check {0}", file.display());
         Ok(ExitCode::SUCCESS)
     }
 
@@ -237,6 +260,7 @@ impl Init {
                 let picked = MultiSelect::with_theme(&ask.theme).with_prompt("What else (space chooses; what holds data is saved every night)").items(rows).interact()?;
                 Ok(picked.into_iter().map(|row| MORE[row].0).collect())
             }
+            Some(given) if given.len() > 1 && given.contains(&More::None) => bail!(BadInput("--with: `none` and something else cannot both be meant".to_owned())),
             given => Ok(given.clone().unwrap_or_default()),
         }
     }
@@ -302,8 +326,7 @@ fn github(user: &str) -> Result<Vec<String>> {
         bail!(BadInput(format!("--ssh-key: `{user}` is no name of a GitHub user: write `github:USER`")));
     }
     let base = std::env::var("JULIA_BOOTSTRAP_GITHUB").unwrap_or_else(|_| "https://github.com".to_owned());
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(30)).user_agent(concat!("julia-bootstrap/", env!("CARGO_PKG_VERSION"))).build().context("setting up HTTP")?;
+    let client = crate::http::client().timeout(Duration::from_secs(30)).build().context("setting up HTTP")?;
     let answer = client.get(format!("{base}/{user}.keys")).send().with_context(|| format!("asking {base} for the keys of {user}"))?;
     if answer.status() == reqwest::StatusCode::NOT_FOUND {
         bail!(BadInput(format!("--ssh-key: GitHub knows no user `{user}`")));

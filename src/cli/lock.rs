@@ -44,7 +44,7 @@ impl LockImages {
         // Secrets are wanted where a registry asks for a password, and not else.
         let mut input = Input { lock: false, ask: Ask::Nothing, ..self.source.input() };
         let PathOrName::Path(path) = &input.profile else {
-            crate::tell!("error: an embedded profile has no folder that a lock could lie in: save it as a file first");
+            crate::tell!("error: an embedded profile has no folder that a lock could lie in: save it as a file first, by `julia-bootstrap init --from {}`", self.source.profile);
             return Ok(ExitCode::from(BAD_INPUT));
         };
         let Some(profile) = load_profile(&input, verbosity) else { return Ok(ExitCode::from(BAD_INPUT)) };

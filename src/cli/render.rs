@@ -27,12 +27,13 @@ pub struct Render {
     /// Choose the format for this provider, and refuse what it does not take (see `providers`).
     #[arg(long, value_name = "NAME", conflicts_with_all = ["format", "size"], value_parser = PossibleValuesParser::new(provider::ALL.map(|provider| provider.id)))]
     provider: Option<String>,
-    /// Write a stub that fetches the rest from here, byte for byte what `bundle` writes.
+    /// Write a stub that fetches the rest from here, byte for byte what `bundle` writes; with `--hosts` a folder, `https://files.example.com/`, for the bundles
+    /// that are written beside the stubs.
     #[arg(long, value_name = "URL", conflicts_with_all = ["format", "size"], value_parser = address)]
     bundle_url: Option<Url>,
     /// One user-data for each host of this table, into the folder that `-o` names: CSV whose first line names the columns, or a YAML list of
     /// mappings; `name` names the file, all others are paths of the profile, as for `--set`.
-    #[arg(long, value_name = "FILE.csv|FILE.yaml", conflicts_with_all = ["size", "bundle_url"], requires = "output")]
+    #[arg(long, value_name = "FILE.csv|FILE.yaml", conflicts_with = "size", requires = "output")]
     hosts: Option<PathBuf>,
     /// Print bytes per section, before and after packing, instead of the user-data.
     #[arg(long)]
@@ -95,7 +96,7 @@ impl Render {
                 return Ok(ExitCode::from(BAD_INPUT));
             }
             let provider = self.provider.as_deref().and_then(provider::named);
-            return Fleet { source: &self.source, folder, format: self.format.format(), provider }.render(hosts, verbosity);
+            return Fleet { source: &self.source, folder, format: self.format.format(), provider, bundle_url: self.bundle_url.as_ref() }.render(hosts, verbosity);
         }
         let plan = match load_plan(&self.source, self.output.as_deref(), verbosity)? {
             Ok((_, plan)) => plan,
@@ -150,19 +151,38 @@ impl Render {
         for row in encode::sizes(plan)? {
             crate::tell!("  {:<14}{:>8} bytes", row.section, row.packed);
         }
-        let mut least = bytes;
-        for sets in SMALLER {
+        // What the profile has not got, or does without already, is no advice.
+        let with = |sets: &[&str]| -> Result<Option<Plan>> {
             let mut source = self.source.clone();
             source.sets.extend(sets.iter().map(|set| (*set).to_owned()));
             let profile = load::load(&source.input(), &|name| std::env::var(name).ok(), &mut crate::report::Report::default());
-            let Some(smaller) = profile.map(|profile| crate::plan::plan(&profile)).transpose()? else { continue };
-            let size = provider.form(plan.distribution).encode(&smaller)?.user_data.len();
-            if size < least {
-                least = size;
-                let words = sets.iter().map(|set| format!("--set {set}")).collect::<Vec<_>>().join(" ");
-                let fits = if size <= limit { ", which fits" } else { "" };
-                crate::tell!("  with `{words}`: {size} bytes{fits}");
+            let smaller = profile.map(|profile| crate::plan::plan(&profile)).transpose()?;
+            Ok(smaller.filter(|smaller| smaller.files.len() != plan.files.len() || smaller.files.iter().zip(&plan.files).any(|(one, other)| one.content != other.content)))
+        };
+        let (mut tried, mut fitting, mut least) = (Vec::new(), Vec::<Vec<&str>>::new(), bytes);
+        for sets in SMALLER {
+            let mut useful = Vec::new();
+            for set in sets {
+                if with(&[set])?.is_some() {
+                    useful.push(*set);
+                }
             }
+            let more = fitting.iter().any(|enough| enough.iter().all(|set| useful.contains(set)));
+            if useful.is_empty() || more || tried.contains(&useful) {
+                continue;
+            }
+            let Some(smaller) = with(&useful)? else { continue };
+            let size = provider.form(plan.distribution).encode(&smaller)?.user_data.len();
+            if size <= limit {
+                let words = useful.iter().map(|set| format!("--set {set}")).collect::<Vec<_>>().join(" ");
+                crate::tell!("  with `{words}`: {size} bytes, which fits");
+                fitting.push(useful.clone());
+            }
+            least = least.min(size);
+            tried.push(useful);
+        }
+        if fitting.is_empty() && least < bytes {
+            crate::tell!("  without all that a profile can leave out: {least} bytes, still too many");
         }
         crate::tell!("  with `--bundle-url URL`: a stub of a kilobyte and a half, which fetches the rest");
         Ok(())

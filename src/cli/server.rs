@@ -234,9 +234,8 @@ fn address(client: &Client<'_>, mut server: Server, name: &str) -> Result<String
 /// Waits until the machine's own page gives way to what it serves.
 fn wait(host: &str, target: SocketAddr, limit: Duration, verbosity: Verbosity) -> Result<ExitCode> {
     interrupt::install();
-    let _ = rustls::crypto::ring::default_provider().install_default();
     // Until the name leads there, its certificate is the machine's own.
-    let http = reqwest::blocking::Client::builder()
+    let http = crate::http::client()
         .resolve(host, target)
         .no_proxy()
         .tls_danger_accept_invalid_certs(true)

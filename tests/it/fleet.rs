@@ -34,7 +34,7 @@ fn each_row_is_a_machine_and_a_bad_one_stops_no_other() {
         ("twice.csv", "name\na\na\n", "there twice"),
         ("path.csv", "name\n../../etc/x\n", "no host name"),
         ("head.csv", "host,domain\na,b\n", "no column is called `name`"),
-        ("ragged.csv", "name,domain\na,b,c\n", "ragged.csv"),
+        ("ragged.csv", "name,domain\na,b,c\n", "ragged.csv:2: the row has 3 cells, and the head 2"),
         ("empty.csv", "name\n", "names no host"),
         ("bytes.csv", "name\n\u{0}\n", "no host name"),
         ("map.yaml", "name: a\n", "a list of hosts"),
@@ -45,9 +45,36 @@ fn each_row_is_a_machine_and_a_bad_one_stops_no_other() {
         out(name, "c").assert().code(2).stderr(predicate::str::contains(said));
         assert!(written(&here.join("c")).is_empty(), "{name}");
     }
+    // As spreadsheets write it where the comma is the decimal sign.
+    std::fs::write(here.join("excel.csv"), "\u{feff}name;host.timezone;ssh.port\r\nweb1;Europe/Lisbon;2222\r\nweb2;;\r\n").expect("writes");
+    out("excel.csv", "e").assert().success();
+    assert_eq!(std::fs::read(here.join("a/web1")).expect("reads"), std::fs::read(here.join("e/web1")).expect("reads"));
+    out("hosts.yaml", "hosts.csv").assert().code(2).stderr(predicate::str::contains("hosts.csv is a file"));
     tool(here).args(["render", "p.yaml", "--hosts", "hosts.csv"]).assert().code(2);
     tool(here).args(["render", "p.yaml", "--hosts", "hosts.csv", "-o", "d", "--format", "bundle"]).assert().code(2);
     tool(here).args(["render", "p.yaml", "--hosts", "nowhere.csv", "-o", "d"]).assert().failure();
+}
+
+#[test]
+fn hosts_of_one_domain_are_told_and_each_has_a_bundle_of_its_own() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let here = folder.path();
+    std::fs::write(here.join("p.yaml"), format!("version: 1\nname: t\ndistribution: debian-13\nadmin: {{ssh_keys: [\"{KEY}\"]}}\n")).expect("writes");
+    std::fs::write(here.join("hosts.csv"), "name,domain\nweb1,a.example.dev\nweb2,b.example.dev\nweb3,a.example.dev\n").expect("writes");
+    let out = |url: &str| {
+        let mut command = tool(here);
+        command.args(["render", "p.yaml", "--set", "tls.email=me@example.dev", "--hosts", "hosts.csv", "-o", "out", "--bundle-url", url]);
+        command
+    };
+    out("https://files.example.dev/x").assert().code(2).stderr(predicate::str::contains("`https://files.example.dev/x/`"));
+    assert!(!here.join("out").exists());
+    out("https://files.example.dev/x/").assert().success().stderr(predicate::str::contains("2 hosts have the domain `a.example.dev` (web1, web3)"));
+    assert_eq!(written(&here.join("out")), ["web1", "web1.bundle", "web2", "web2.bundle", "web3", "web3.bundle"]);
+    let words = ["-q", "render", "p.yaml", "--set", "tls.email=me@example.dev", "--set", "domain=b.example.dev", "--set", "host.hostname=web2", "--bundle-url", "https://files.example.dev/x/web2.bundle"];
+    let alone = tool(here).args(words).output().expect("runs");
+    assert_eq!(alone.stdout, std::fs::read(here.join("out/web2")).expect("reads"));
+    tool(here).args(["bundle", "p.yaml", "--set", "tls.email=me@example.dev", "--set", "domain=b.example.dev", "--set", "host.hostname=web2", "-o", "b"]).assert().success();
+    assert_eq!(std::fs::read(here.join("b")).expect("reads"), std::fs::read(here.join("out/web2.bundle")).expect("reads"));
 }
 
 #[test]
@@ -90,6 +117,7 @@ fn shells_and_man_are_told_of_every_command() {
         for word in ["render", "init", "bundle-url", "power-cut"] {
             assert!(text.contains(word), "{shell}: {word}");
         }
+        assert!(!text.contains("docs"), "{shell}: a hidden command is offered");
     }
     // Each of bash's states that is entered is one that is known: a command's options are then completed.
     let bash = String::from_utf8(tool(folder.path()).args(["completions", "bash"]).output().expect("runs").stdout).expect("text");
@@ -104,4 +132,10 @@ fn shells_and_man_are_told_of_every_command() {
         assert!(pages.contains(&page.to_owned()), "{pages:?}");
     }
     assert!(!pages.contains(&"julia-bootstrap-docs.1".to_owned()), "a hidden command has a page");
+    for page in pages {
+        let text = std::fs::read_to_string(folder.path().join("man").join(&page)).expect("reads");
+        assert!(!text.contains("SH EXTRA") && !text.contains("Exit codes"), "{page}");
+    }
+    let page = std::fs::read_to_string(folder.path().join("man/julia-bootstrap-lock.1")).expect("reads");
+    assert!(page.contains(".SH EXAMPLES\n  julia\\-bootstrap lock") && page.contains(".SH \"EXIT STATUS\"\n0 done"), "{page}");
 }

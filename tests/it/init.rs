@@ -2,6 +2,7 @@
 
 use crate::support::{KEY, tool};
 use predicates::prelude::*;
+use std::path::Path;
 
 #[test]
 fn what_it_writes_passes_the_strict_check() {
@@ -33,17 +34,31 @@ fn a_file_that_is_there_is_left_alone_and_a_wrong_answer_writes_nothing() {
         (vec!["--name", "t", "--domain", "none", "--ssh-key", "ssh-ed25519 AAAA me"], "--ssh-key: "),
         (vec!["--name", "t", "--domain", "t.dev", "--ssh-key", KEY, "--image", "none"], "lead to something"),
         (vec!["--name", "t", "--domain", "none", "--ssh-key", KEY, "--timezone", "Mars/Base"], "--timezone: "),
+        (vec!["--name", "t", "--domain", "none", "--ssh-key", KEY, "--with", "none", "--with", "postgres"], "--with: `none`"),
+        (vec!["--from", "minimal", "--name", "t"], "cannot be used with"),
+        (vec!["--from", "nowhere"], "reference"),
         (vec!["--name", "t", "--domain", "t.dev", "--ssh-key", KEY, "--image", "x:latest"], "error"),
     ] {
         let outcome = tool(folder.path()).arg("init").args(&words).assert();
         if said == "error" {
             // A warning of `check` is one here, too.
-            outcome.stderr(predicate::str::contains("latest"));
+            outcome.stderr(predicate::str::contains("latest").and(predicate::str::contains("t.yaml:")).and(predicate::str::contains("/profile.yaml").not()));
             std::fs::remove_file(folder.path().join("t.yaml")).expect("written with a warning");
             continue;
         }
         outcome.code(2).stderr(predicate::str::contains(said));
         assert_eq!(std::fs::read_dir(folder.path()).expect("lists").count(), 1, "{words:?}");
+    }
+}
+
+#[test]
+fn the_programs_own_profiles_are_written_as_they_are() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for name in ["julia", "minimal", "reference"] {
+        tool(folder.path()).args(["init", "--from", name]).assert().success().stderr(predicate::str::contains(format!("check {name}.yaml")));
+        let own = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("profiles/{name}.yaml"))).expect("reads");
+        assert_eq!(std::fs::read(folder.path().join(format!("{name}.yaml"))).expect("reads"), own);
+        tool(folder.path()).args(["init", "--from", name]).assert().code(2).stderr(predicate::str::contains("is there already"));
     }
 }
 

@@ -134,6 +134,21 @@ fn what_has_no_tag_to_lock_stays() {
 }
 
 #[test]
+fn a_tag_that_the_profile_knows_is_filled_in_and_locked() {
+    let service = |name: &str, image: &str| format!("  {name}: {{image: \"{image}\", restart: always, healthcheck: {{test: x}}}}\n");
+    let images = ["x/a:${TAG}", "x/b:${OTHER:-2}-$TAG", "x/c:${KEY}", "x/d:$${TAG}", "x/e:${NONE}"];
+    let services: String = ["a", "b", "c", "d", "e"].iter().zip(images).map(|(name, image)| service(name, image)).collect();
+    let more = format!("variables: {{TAG: \"1.4\"}}\nsecrets: {{KEY: generate}}\nservices:\n{services}");
+    let locked = format!("{{\"version\": 1, \"images\": {{\"x/a:1.4\": \"{0}\", \"x/b:2-1.4\": \"{0}\"}}}}", digest("0a"));
+    let loaded = Test::new(&more).file("p.lock.json", &locked).load();
+    let profile = loaded.profile.unwrap_or_else(|| panic!("{:?}", loaded.report));
+    let found: Vec<_> = profile.stack.as_ref().expect("a stack").services.iter().filter_map(|service| service.image.as_deref()).collect();
+    let digest = digest("0a");
+    // What hangs on a secret or on nothing stays for Compose, and so does a text that only looks like a variable.
+    assert_eq!(found, [format!("x/a:1.4@{digest}").as_str(), &format!("x/b:2-1.4@{digest}"), "x/c:${KEY}", "x/d:$${TAG}", "x/e:${NONE}"]);
+}
+
+#[test]
 fn a_lock_that_is_behind_or_broken_is_told() {
     let one = || Test::service("");
     let said = one().file("p.lock.json", "{\"version\": 1, \"images\": {}}").findings();

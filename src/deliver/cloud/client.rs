@@ -56,10 +56,8 @@ impl<'a> Client<'a> {
     /// For `api` of a region at its own address, or at another one for tests; `pause` is waited before the first repetition, and
     /// doubles. The credentials are in the order of [`Api::variables`].
     pub fn new(api: &'a dyn Api, base: Option<&str>, region: &str, credentials: Vec<String>, pause: Duration) -> Result<Self> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::blocking::Client::builder()
+        let http = crate::http::client()
             .timeout(LIMIT)
-            .user_agent(concat!("julia-bootstrap/", env!("CARGO_PKG_VERSION")))
             // A token goes nowhere but where it belongs.
             .redirect(reqwest::redirect::Policy::none())
             .build()
