@@ -9,7 +9,7 @@ N ?= 60
 SEED ?= 1
 TARGET ?= profile
 FOR ?= 900
-AUDIT ?= ports,ssh,tls,units,web,logins
+AUDIT ?= ports,ssh,tls,units,web,logins,lynis
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
 .PHONY: help build tools check deny lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-new-user test-launch test-lock test-oracles test-schema test-pages test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean test-examples package test-package test-action test-extending

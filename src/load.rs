@@ -100,6 +100,7 @@ fn written(input: &Input, report: &mut Report) -> Option<Node> {
     for set in &input.sets {
         apply_set(&mut root, set, report);
     }
+    root.settle_profile();
     Some(root)
 }
 

@@ -1,6 +1,6 @@
 //! Ports that everybody could reach: one becomes the way in through nginx, the others are the machine's own.
 
-use super::{Adopted, Around, Row, bootstrap, known, text};
+use super::{Adopted, Around, Row, bootstrap, known};
 use crate::profile::model::Protocol;
 use crate::report::Span;
 use crate::resolve::{Published, published};
@@ -86,9 +86,10 @@ fn everybodys(name: &str, port: &Published) -> String {
     format!("port {} of `{name}` is published to everybody{outside}", shown(port))
 }
 
-/// What of an entry says which port it is, while that is not known.
-fn as_written(node: &Node) -> &str {
-    node.as_str().or_else(|| text(node, "published")).or_else(|| text(node, "target")).unwrap_or("ports")
+/// What of an entry hangs on a variable.
+fn variable_in(node: &Node) -> Option<&str> {
+    let parts = node.as_map().unwrap_or_default().iter().filter_map(|(_, value)| value.as_str());
+    node.as_str().into_iter().chain(parts).find(|text| text.contains('$'))
 }
 
 impl Adopted {
@@ -112,7 +113,11 @@ impl Adopted {
             for entry in &all[index] {
                 let span = entry.node.span;
                 let Ok(port) = &entry.port else {
-                    self.note(span, format!("where `{}` of `{}` is published hangs on a variable: write the port, behind 127.0.0.1 if it is the machine's own", as_written(entry.node), row.name), None);
+                    let found = match variable_in(entry.node) {
+                        Some(part) => format!("where `{part}` of `{}` is published hangs on a variable: write the port, behind 127.0.0.1 if it is the machine's own", row.name),
+                        None => format!("an entry of `ports` of `{}` is no port: write it as `127.0.0.1:8080:80`, or take it out", row.name),
+                    };
+                    self.note(span, found, None);
                     kept.push(entry.node);
                     continue;
                 };

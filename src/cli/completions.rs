@@ -53,16 +53,17 @@ pub struct Man {
 impl Man {
     /// Runs the command.
     pub fn run(self) -> Result<ExitCode> {
+        let all = Cli::command().disable_help_subcommand(true);
         let Some(folder) = self.output else {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page).context("writing a manual page")?;
+            clap_mangen::Man::new(all).render(&mut page).context("writing a manual page")?;
             deliver::stdout(titled(&page).as_bytes())?;
             return Ok(ExitCode::SUCCESS);
         };
         let writing = || format!("writing to {}", folder.display());
         std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
         let made = tempfile::tempdir().context("making a temporary folder")?;
-        clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), made.path()).context("writing manual pages")?;
+        clap_mangen::generate_to(all, made.path()).context("writing manual pages")?;
         for page in std::fs::read_dir(made.path()).context("reading manual pages")? {
             let page = page.context("reading manual pages")?;
             let text = std::fs::read(page.path()).context("reading manual pages")?;

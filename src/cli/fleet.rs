@@ -11,7 +11,7 @@ use crate::{deliver, load, plan};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, HashSet};
-use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -60,13 +60,19 @@ struct Told {
 impl Fleet<'_> {
     /// Renders every host of the table `path`; a row that will not do is told, and the others go on.
     pub fn render(&self, path: &Path, verbosity: Verbosity) -> Result<ExitCode> {
-        if let Some(url) = self.bundle_url.filter(|url| !url.path().ends_with('/') || url.query().is_some()) {
-            bail!(BadInput(format!("--bundle-url: each host's bundle will lie below this, so write a folder that ends with a slash: `{}/`", url.as_str().trim_end_matches('/'))));
+        if let Some(url) = self.bundle_url {
+            bundles_below(url)?;
         }
         if self.folder.exists() && !self.folder.is_dir() {
             bail!(BadInput(format!("{} is a file, and the hosts' files go into a folder: name one, or one that is not there yet", self.folder.display())));
         }
         let rows = table(path)?;
+        if self.bundle_url.is_some() {
+            let names: HashSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+            if let Some(row) = rows.iter().find(|row| names.contains(bundle_name(row).as_str())) {
+                bail!(BadInput(format!("{}:{}: the bundle of `{}` would be called as another host is: call one of them otherwise", path.display(), row.line, row.name)));
+            }
+        }
         std::fs::create_dir_all(self.folder).with_context(|| format!("creating {}", self.folder.display()))?;
         let began = Instant::now();
         let bar = bar(rows.len(), verbosity);
@@ -76,7 +82,7 @@ impl Fleet<'_> {
             for _ in 0..threads {
                 scope.spawn(|| {
                     while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        if let Err(why) = self.one(row, &told)
+                        if let Err(why) = self.one(path, row, &told)
                             && let Ok(mut told) = told.lock()
                         {
                             told.bad.push((row.line, format!("{}:{}: {}: {why}", path.display(), row.line, row.name)));
@@ -109,18 +115,18 @@ impl Fleet<'_> {
     }
 
     /// One host's files; an error is what is wrong with its row.
-    fn one(&self, row: &Row, told: &Mutex<Told>) -> Result<(), String> {
+    fn one(&self, table: &Path, row: &Row, told: &Mutex<Told>) -> Result<(), String> {
         let mut input = self.source.input();
         input.sets.extend(row.sets.iter().cloned());
+        input.inputs.push(table.to_owned());
+        input.outputs.push(self.folder.join(&row.name));
+        input.outputs.extend(self.bundle_url.map(|_| self.folder.join(bundle_name(row))));
         let mut report = Report::default();
         let profile = load::load(&input, &|name| std::env::var(name).ok(), &mut report);
         let Some(profile) = profile else {
             report.only_errors();
             return Err(report.render_human(false, terminal_width()));
         };
-        if let (Some(domain), Ok(mut told)) = (&profile.domain, told.lock()) {
-            told.domains.entry(domain.clone()).or_default().push(row.name.clone());
-        }
         let render = || -> Result<()> {
             let plan = plan::plan(&profile)?;
             let format = self.provider.map_or(self.format, |provider| provider.form(plan.distribution));
@@ -143,8 +149,23 @@ impl Fleet<'_> {
             }
             deliver::file(&self.folder.join(&row.name), &bytes, 0o600)
         };
-        render().map_err(|error| format!("{error:#}"))
+        render().map_err(|error| format!("{error:#}"))?;
+        if let (Some(domain), Ok(mut told)) = (profile.domain, told.lock()) {
+            told.domains.entry(domain).or_default().push(row.name.clone());
+        }
+        Ok(())
     }
+}
+
+/// Refuses what no bundle can lie below.
+fn bundles_below(url: &Url) -> Result<()> {
+    if url.query().is_some() || url.fragment().is_some() {
+        bail!(BadInput("--bundle-url: each host's bundle will lie below this, so write a folder without `?` and `#`: `https://files.example.com/fleet/`".to_owned()));
+    }
+    if !url.path().ends_with('/') {
+        bail!(BadInput(format!("--bundle-url: each host's bundle will lie below this, so write a folder that ends with a slash: `{url}/`")));
+    }
+    Ok(())
 }
 
 /// What a host's bundle is called, here and where it is uploaded.
@@ -175,12 +196,15 @@ fn bar(rows: usize, verbosity: Verbosity) -> ProgressBar {
 
 /// The hosts of a table: CSV with a head, or a YAML list of mappings.
 fn table(path: &Path) -> Result<Vec<Row>> {
-    let size = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.len();
-    if size > MAX_TABLE {
-        bail!(BadInput(format!("{} has {size} bytes, more than {MAX_TABLE}: split it", path.display())));
+    // It may be a pipe, which is read once and has no size before.
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).with_context(|| format!("reading {}", path.display()))?;
+    file.take(MAX_TABLE + 1).read_to_end(&mut bytes).with_context(|| format!("reading {}", path.display()))?;
+    if bytes.len() as u64 > MAX_TABLE {
+        bail!(BadInput(format!("{} has more than {MAX_TABLE} bytes: split it", path.display())));
     }
     let yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
-    let rows = if yaml { yaml_rows(path)? } else { csv_rows(path)? };
+    let rows = if yaml { yaml_rows(path, &bytes)? } else { csv_rows(path, &bytes)? };
     let mut known = HashSet::new();
     for row in &rows {
         let place = format!("{}:{}", path.display(), row.line);
@@ -207,14 +231,12 @@ fn row(name: String, line: usize, cells: impl Iterator<Item = (String, String)>)
 }
 
 /// What separates the cells: a comma, or what spreadsheets write where that is the decimal sign.
-fn delimiter(path: &Path) -> Result<u8> {
-    let file = std::fs::File::open(path).with_context(|| format!("reading {}", path.display()))?;
-    let mut head = Vec::new();
-    BufReader::new(file).take(MAX_TABLE).read_until(b'\n', &mut head).with_context(|| format!("reading {}", path.display()))?;
-    Ok([b',', b';', b'\t'].into_iter().find(|byte| head.contains(byte)).unwrap_or(b','))
+fn delimiter(bytes: &[u8]) -> u8 {
+    let head = bytes.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+    [b',', b';', b'\t'].into_iter().find(|byte| head.contains(byte)).unwrap_or(b',')
 }
 
-fn csv_rows(path: &Path) -> Result<Vec<Row>> {
+fn csv_rows(path: &Path, bytes: &[u8]) -> Result<Vec<Row>> {
     let wrong = |error: csv::Error| {
         let line = error.position().map_or(String::new(), |position| format!("{}:", position.line()));
         let why = match error.kind() {
@@ -224,7 +246,7 @@ fn csv_rows(path: &Path) -> Result<Vec<Row>> {
         };
         BadInput(format!("{}:{line} {why}", path.display()))
     };
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(delimiter(path)?).from_path(path).map_err(wrong)?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(delimiter(bytes)).from_reader(bytes);
     let head: Vec<String> = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();
     let Some(name) = head.iter().position(|column| column == "name") else {
         bail!(BadInput(format!("{}:1: no column is called `name`: the first line names the columns, the others are paths of the profile, as `name,domain,host.timezone`", path.display())));
@@ -240,10 +262,9 @@ fn csv_rows(path: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn yaml_rows(path: &Path) -> Result<Vec<Row>> {
-    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+fn yaml_rows(path: &Path, bytes: &[u8]) -> Result<Vec<Row>> {
     let mut report = Report::new();
-    let source = yaml::add_bytes(&mut report, &path.display().to_string(), &bytes);
+    let source = yaml::add_bytes(&mut report, &path.display().to_string(), bytes);
     let node = source.and_then(|source| yaml::parse(&mut report, source));
     let Some(node) = node else { bail!(BadInput(report.render_human(false, terminal_width()).trim_end().to_owned())) };
     let line = |node: &Node| report.sources.position(node.span).map_or(0, |(_, line, _)| line);

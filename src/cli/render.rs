@@ -159,14 +159,15 @@ impl Render {
             let smaller = profile.map(|profile| crate::plan::plan(&profile)).transpose()?;
             Ok(smaller.filter(|smaller| smaller.files.len() != plan.files.len() || smaller.files.iter().zip(&plan.files).any(|(one, other)| one.content != other.content)))
         };
+        let mut singles = Vec::new();
+        for set in SMALLER.iter().copied().flatten() {
+            if !singles.iter().any(|(known, _)| known == set) {
+                singles.push((*set, with(&[set])?.is_some()));
+            }
+        }
         let (mut tried, mut fitting, mut least) = (Vec::new(), Vec::<Vec<&str>>::new(), bytes);
         for sets in SMALLER {
-            let mut useful = Vec::new();
-            for set in sets {
-                if with(&[set])?.is_some() {
-                    useful.push(*set);
-                }
-            }
+            let useful: Vec<&str> = sets.iter().copied().filter(|set| singles.contains(&(*set, true))).collect();
             let more = fitting.iter().any(|enough| enough.iter().all(|set| useful.contains(set)));
             if useful.is_empty() || more || tried.contains(&useful) {
                 continue;

@@ -34,12 +34,18 @@ pub fn looks_secret(value: &str) -> bool {
 
 /// Whether a JSON Web Token stands in a text: three parts in base64url, of which the first is a JSON object.
 pub fn holds_token(text: &str) -> bool {
-    text.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c))).any(is_token)
+    let parts: Vec<&str> = text.split('.').collect();
+    parts.windows(3).any(|three| ends_in_object(three[0]) && !three[1].is_empty() && three[1].chars().all(is_base64url) && three[2].starts_with(is_base64url))
 }
 
-fn is_token(word: &str) -> bool {
-    // So `{"` begins in base64.
-    word.starts_with("eyJ") && word.split('.').count() == 3 && word.split('.').all(|part| !part.is_empty())
+fn is_base64url(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
+}
+
+/// Whether the end of a text is base64url in which a JSON object begins: `{"` is `eyJ`.
+fn ends_in_object(text: &str) -> bool {
+    let end = text.rsplit(|c: char| !is_base64url(c)).next().unwrap_or_default();
+    end.match_indices("eyJ").any(|(at, _)| !end[..at].ends_with(|c: char| c.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]
@@ -66,7 +72,10 @@ mod tests {
         for text in ["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln-_A", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.sig", "https://x.dev/?token=eyJh.e30.c2ln&a=b"] {
             assert!(holds_token(text) && looks_secret(text), "{text}");
         }
-        for text in ["eyJhbGciOiJIUzI1NiJ9", "eyJh.e30", "eyJh.e30.", "eyJh.e30.c2ln.x", "a.b.c", "key.eyJ.dev", "www.acme.dev", ""] {
+        for text in ["${B:-eyJmYWtl.e30.fake}", "${C-eyJmYWtl.e30.fake}", "key-eyJmYWtl.e30.fake", "x.eyJmYWtl.e30.fake", "It is eyJmYWtl.e30.fake.", "eyJmYWtl.e30.fake.x"] {
+            assert!(holds_token(text), "{text}");
+        }
+        for text in ["eyJhbGciOiJIUzI1NiJ9", "eyJh.e30", "eyJh.e30.", "eyJh..c2ln", "eyJh.e 30.c2ln", "keyJh.e30.c2ln", "a.b.c", "key.eyJ.dev", "www.acme.dev", ""] {
             assert!(!looks_secret(text), "{text}");
         }
     }

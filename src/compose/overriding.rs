@@ -84,6 +84,10 @@ fn merged(place: &str, base: Node, over: Node) -> Node {
             for (key, value) in entries {
                 let name = key.as_str().unwrap_or_default();
                 let below = below(place, name);
+                // What is still there stood in the other form, of which Compose takes nothing away.
+                if value.is_reset() && base.get(name).is_some() {
+                    continue;
+                }
                 // A variable without a value is one that comes from outside.
                 match base.get_mut(name).filter(|_| !PAIRS.contains(&place)) {
                     Some(there) => {
@@ -231,8 +235,9 @@ mod tests {
         is(
             "services: {a: {ports: [x], labels: {a: b, c: d}, environment: [A=b], extra_hosts: {h: i, j: k}}, b: {image: x}}",
             "services: {a: {ports: !reset [y], labels: !override {e: f}, environment: {A: !reset x}, extra_hosts: {h: !reset i, l: m}}, b: !reset {}}",
-            "services: {a: {environment: {}, extra_hosts: [\"j=k\", \"l=m\"], labels: {e: f}}}",
+            "services: {a: {environment: {A: \"b\"}, extra_hosts: [\"j=k\", \"l=m\"], labels: {e: f}}}",
         );
+        is("services: {a: {environment: {A: b, C: d}}}", "services: {a: {environment: {A: !reset x}}}", "services: {a: {environment: {C: d}}}");
         is("volumes: {a: {driver: b, labels: {c: d}}}", "volumes: {a: !override {labels: {e: f}}, g: !reset {}}", "volumes: {a: {labels: {e: f}}}");
     }
 }

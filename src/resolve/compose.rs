@@ -30,7 +30,9 @@ pub fn document(written: &Written, root: &Node, report: &mut Report) -> Option<N
         }
         let part = |key: &Node| inline(key) || key.as_str().is_some_and(|key| key.starts_with("x-"));
         let entries = entries.iter().filter(|(key, value)| part(key) && !value.is_null()).cloned().collect();
-        return Some(Node { span: root.span, kind: Kind::Map(entries) });
+        let mut document = Node { span: root.span, kind: Kind::Map(entries) };
+        document.settle();
+        return Some(document);
     };
     let path = beside(file, report)?;
     let mut document = compose::read(&path, Some(file.span), report)?.document;
@@ -41,6 +43,7 @@ pub fn document(written: &Written, root: &Node, report: &mut Report) -> Option<N
     // What the profile says beside it is laid over it, as an overlay is over a profile.
     let over = entries.iter().filter(|(key, value)| inline(key) && !value.is_null()).cloned().collect();
     yaml::merge(&mut document, Node { span: root.span, kind: Kind::Map(over) }, report);
+    document.settle();
     for section in ["secrets", "configs"] {
         drop_unused(&mut document, section);
     }

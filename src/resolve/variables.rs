@@ -1,5 +1,6 @@
 //! What Compose may fill in beside the secrets, and where that is done here already.
 
+use crate::dotenv::is_reserved;
 use crate::interpolation::{Operator, expand, variables as named};
 use crate::profile::written::Written;
 use crate::yaml::Node;
@@ -26,9 +27,9 @@ pub fn fill_in_images(document: &mut Node, written: &Written) {
     for (_, service) in document.get_mut("services").and_then(Node::as_map_mut).into_iter().flatten() {
         let Some(node) = service.get_mut("image") else { continue };
         let Some(text) = node.as_str().filter(|text| text.contains('$')) else { continue };
-        let certain = named(text).into_iter().all(|(name, operator)| !is_secret(written, name) && (value(name).is_some() || operator == Operator::Default));
+        let certain = named(text).into_iter().all(|(name, operator)| !is_secret(written, name) && !is_reserved(name) && (value(name).is_some() || operator == Operator::Default));
         // A dollar sign that is left would be one of Compose's own.
-        if let Some(image) = expand(text, &value).filter(|image| certain && !image.is_empty() && !image.contains('$')) {
+        if let Some(image) = expand(text, &value).filter(|image| certain && !image.contains('$')) {
             node.kind = Node::string(node.span, image).kind;
         }
     }

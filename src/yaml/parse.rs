@@ -149,6 +149,14 @@ impl<'t> Builder<'t> {
                     });
                 }
                 Event::DocumentStart(..) => {}
+                event if tag_of(&event).as_deref() == Some(tags::OVERRIDE) => {
+                    return Err(Problem {
+                        span: self.origin.of(&span),
+                        code: "yaml-tag",
+                        message: "`!override` stands before the value of a key, and here is no key".into(),
+                        help: Some("write it in an overlay, as `key: !override …`"),
+                    });
+                }
                 event => root = Some(self.node(event, &span, 0)?.0),
             }
         }
@@ -218,8 +226,7 @@ impl<'t> Builder<'t> {
                 });
             }
         };
-        // A scalar has the tag itself.
-        let node = if reset && node.as_str().is_none() { Node::reset(node.span) } else { node };
+        let node = if reset { Node::reset(node.span) } else { node };
         if anchor > 0 {
             self.open.remove(&anchor);
             self.anchors.insert(anchor, (node.clone(), cost));
@@ -283,6 +290,14 @@ impl<'t> Builder<'t> {
                 break self.origin.of(&span).end.max(start.end);
             }
             let (mut key, key_cost) = self.node(event, &span, depth + 1)?;
+            if key.is_reset() {
+                return Err(Problem {
+                    span: key.span,
+                    code: "yaml-tag",
+                    message: "`!reset` stands before a value, and this is a key".into(),
+                    help: Some("write it as `key: !reset null`"),
+                });
+            }
             let Some((event, span)) = self.next()? else { return Err(self.cut_short(start)) };
             if tag_of(&event).as_deref() == Some(tags::OVERRIDE) {
                 key.mark_override();

@@ -112,7 +112,13 @@ fn place<'n>(root: &'n mut Node, path: &Path, span: Span) -> Result<&'n mut Node
                     entries.push((Node::string(span, key.as_str()), Node::plain(span, "")));
                     entries.len() - 1
                 });
-                &mut entries[at].1
+                let (name, there) = &mut entries[at];
+                // It is still to take away what this will be laid over.
+                if there.is_reset() {
+                    name.mark_override();
+                    *there = Node::plain(there.span, "");
+                }
+                there
             }
             (Step::Index(index), Kind::Seq(items)) => {
                 if *index > items.len() {

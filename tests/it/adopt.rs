@@ -105,6 +105,19 @@ fn each_port_of_a_line_is_told_by_its_number() {
 }
 
 #[test]
+fn what_is_no_port_hangs_on_no_variable() {
+    let file = "services:\n  web:\n    image: acme/web:1\n    ports:\n      - x:y\n      - \"\"\n      - {target: \"${Q}\", published: 5}\n";
+    let (_, said) = adopted(file, &[]);
+    for line in [
+        ":5: an entry of `ports` of `web` is no port: write it as",
+        ":6: an entry of `ports` of `web` is no port: write it as",
+        ":7: where `${Q}` of `web` is published hangs on a variable",
+    ] {
+        assert!(said.contains(line), "{line}:\n{said}");
+    }
+}
+
+#[test]
 fn without_a_domain_nothing_is_open_and_that_is_told() {
     let (folder, said) = adopted(FILE, &[]);
     assert!(said.contains("no domain leads to the services"), "{said}");

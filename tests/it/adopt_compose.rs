@@ -443,6 +443,54 @@ fn what_a_tag_cannot_take_away_is_told() {
     assert!(client.is_none_or(|output| String::from_utf8_lossy(&output.stdout).contains("db")), "Compose takes it away");
 }
 
+/// The machine's `compose.yaml` of a profile by hand with this overlay, and these values set.
+fn laid_and_made(folder: &Path, sets: &[&str]) -> String {
+    let (mut command, made) = (tool(folder), tempfile::tempdir().expect("a temporary folder"));
+    let bundle = made.path().join("bundle");
+    command.args(["render", "shop.yaml", "--overlay", "over.yaml", "--format", "bundle", "-o"]).arg(&bundle);
+    command.args(sets.iter().flat_map(|set| ["--set", *set]));
+    let output = command.output().expect("runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read_to_string(bundle.join("root/opt/shop/compose.yaml")).expect("reads")
+}
+
+#[test]
+fn what_an_overlay_takes_away_is_gone_from_the_compose_file_too() {
+    let compose = "services:\n  web:\n    image: acme/web:1\n    restart: always\n    healthcheck: {test: x}\n    ports: [\"127.0.0.1:80:80\"]\n    labels: {a: b}\n    user: root\n";
+    let own = "services:\n  web:\n    ports: [\"127.0.0.1:81:81\"]\n    labels: {c: d}\n    user: \"7\"\n";
+    let over = "services: {web: {ports: !reset [], labels: !override {e: f}, user: !reset x}}\n";
+    let folder = by_hand(&[("docker-compose.yml", compose), ("over.yaml", over)], own);
+    let plain = laid_and_made(folder.path(), &[]);
+    for (wanted, there) in [("80:80", false), ("81:81", false), ("a: b", false), ("c: d", false), ("e: f", true), ("user", false)] {
+        assert_eq!(plain.contains(wanted), there, "{wanted}:\n{plain}");
+    }
+    let set = laid_and_made(folder.path(), &["services.web.labels=!reset {}", "services.web.ports+=[\"127.0.0.1:82:82\"]"]);
+    for (wanted, there) in [("80:80", false), ("81:81", false), ("82:82", true), ("a: b", false), ("e: f", false)] {
+        assert_eq!(set.contains(wanted), there, "{wanted}:\n{set}");
+    }
+    let (good, told) = checked(folder.path(), &["--set", "services.web.labels=!override {u: v}"]);
+    assert!(!good && told.contains("--set:1:31") && told.contains("`!override` stands before the value of a key"), "{told}");
+}
+
+#[test]
+fn what_takes_away_where_there_is_nothing_says_nothing() {
+    let service = "{image: \"acme/web:1\", restart: always, healthcheck: {test: x}, ports: [!reset \"80:80\"], depends_on: [!reset nobody], env_file: !reset x.env, build: !reset ., networks: [!reset n], network_mode: !reset host, environment: {DB_PASSWORD: !reset x}, user: !reset x, deploy: !reset {}, x-bootstrap: !reset {}}";
+    let inline = format!("services: {{web: {service}}}\n");
+    for (compose, own) in [("", inline.clone()), ("compose: docker-compose.yml\n", inline)] {
+        let folder = by_hand(&[("docker-compose.yml", "services: {db: {image: \"acme/db:1\", restart: always, healthcheck: {test: x}}}\n")], "");
+        let profile = profile(folder.path()).replace("compose: docker-compose.yml\n", compose);
+        let fields = "host: !reset {}\nssh: {port: !reset 1}\nvariables: {A: !reset x}\nsecrets: {B: !reset x}\nvolumes: !reset {}\n";
+        std::fs::write(folder.path().join("shop.yaml"), format!("{profile}{fields}{own}")).expect("writes");
+        std::fs::write(folder.path().join("over.yaml"), "updates: !reset {}\n").expect("writes");
+        let (good, told) = checked(folder.path(), &["--overlay", "over.yaml"]);
+        assert!(good && !told.contains("reset") && !told.contains("warning"), "{told}");
+        let made = laid_and_made(folder.path(), &[]);
+        for gone in ["!reset", "80:80", "user", "deploy", "network_mode", "DB_PASSWORD", "nobody"] {
+            assert!(!made.contains(gone), "{gone}:\n{made}");
+        }
+    }
+}
+
 #[test]
 fn services_that_are_left_out_are_told_wherever_they_are_named() {
     let file = r#"services:
@@ -453,7 +501,7 @@ fn services_that_are_left_out_are_told_wherever_they_are_named() {
     links: [tool, "db:database"]
     volumes_from: ["tool:ro", "container:tool"]
     network_mode: service:tool
-    ipc: service:tool
+    ipc: "service:${S:-tool}"
     depends_on: [tool, db]
   db: {image: "acme/db:1", restart: always, healthcheck: {test: x}, pid: "service:web"}
   tool: {image: "acme/tool:1", profiles: [tools]}

@@ -49,6 +49,14 @@ fn each_row_is_a_machine_and_a_bad_one_stops_no_other() {
     std::fs::write(here.join("excel.csv"), "\u{feff}name;host.timezone;ssh.port\r\nweb1;Europe/Lisbon;2222\r\nweb2;;\r\n").expect("writes");
     out("excel.csv", "e").assert().success();
     assert_eq!(std::fs::read(here.join("a/web1")).expect("reads"), std::fs::read(here.join("e/web1")).expect("reads"));
+    // A blank line first, and by a pipe, which is read once.
+    out("/dev/stdin", "f").write_stdin("\n\nname;host.timezone;ssh.port\nweb1;Europe/Lisbon;2222\n").assert().success();
+    assert_eq!(std::fs::read(here.join("a/web1")).expect("reads"), std::fs::read(here.join("f/web1")).expect("reads"));
+    // What is read is not written over: the profile by a host of its name, the table likewise.
+    std::fs::write(here.join("h.csv"), "name\nweb9\np.yaml\nh.csv\n").expect("writes");
+    let kept = std::fs::read(here.join("p.yaml")).expect("reads");
+    out("h.csv", ".").assert().code(2).stderr(predicate::str::contains("h.csv:3: p.yaml").and(predicate::str::contains("h.csv:4: h.csv")).and(predicate::str::contains("1 of 3 hosts")));
+    assert_eq!(std::fs::read(here.join("p.yaml")).expect("reads"), kept);
     out("hosts.yaml", "hosts.csv").assert().code(2).stderr(predicate::str::contains("hosts.csv is a file"));
     tool(here).args(["render", "p.yaml", "--hosts", "hosts.csv"]).assert().code(2);
     tool(here).args(["render", "p.yaml", "--hosts", "hosts.csv", "-o", "d", "--format", "bundle"]).assert().code(2);
@@ -66,6 +74,7 @@ fn hosts_of_one_domain_are_told_and_each_has_a_bundle_of_its_own() {
         command.args(["render", "p.yaml", "--set", "tls.email=me@example.dev", "--hosts", "hosts.csv", "-o", "out", "--bundle-url", url]);
         command
     };
+    out("https://files.example.dev/x/?q").assert().code(2).stderr(predicate::str::contains("without `?`"));
     out("https://files.example.dev/x").assert().code(2).stderr(predicate::str::contains("`https://files.example.dev/x/`"));
     assert!(!here.join("out").exists());
     out("https://files.example.dev/x/").assert().success().stderr(predicate::str::contains("2 hosts have the domain `a.example.dev` (web1, web3)"));
@@ -73,6 +82,8 @@ fn hosts_of_one_domain_are_told_and_each_has_a_bundle_of_its_own() {
     let words = ["-q", "render", "p.yaml", "--set", "tls.email=me@example.dev", "--set", "domain=b.example.dev", "--set", "host.hostname=web2", "--bundle-url", "https://files.example.dev/x/web2.bundle"];
     let alone = tool(here).args(words).output().expect("runs");
     assert_eq!(alone.stdout, std::fs::read(here.join("out/web2")).expect("reads"));
+    std::fs::write(here.join("hosts.csv"), "name\nweb1\nweb1.bundle\n").expect("writes");
+    out("https://files.example.dev/x/").assert().code(2).stderr(predicate::str::contains("hosts.csv:2: the bundle of `web1`"));
     tool(here).args(["bundle", "p.yaml", "--set", "tls.email=me@example.dev", "--set", "domain=b.example.dev", "--set", "host.hostname=web2", "-o", "b"]).assert().success();
     assert_eq!(std::fs::read(here.join("b")).expect("reads"), std::fs::read(here.join("out/web2.bundle")).expect("reads"));
 }

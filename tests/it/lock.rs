@@ -149,6 +149,17 @@ fn a_tag_that_the_profile_knows_is_filled_in_and_locked() {
 }
 
 #[test]
+fn what_compose_itself_knows_is_not_filled_in_and_an_empty_image_is_told() {
+    let one = |image: &str| Test::new(&format!("services:\n  a: {{image: \"{image}\", restart: always, healthcheck: {{test: x}}}}\n"));
+    for image in ["${COMPOSE_PROJECT_NAME:-foo}/a:1", "x/a:${HOME:-1}"] {
+        let profile = one(image).load().profile.unwrap_or_else(|| panic!("{image}"));
+        assert_eq!(profile.stack.expect("a stack").services[0].image.as_deref(), Some(image));
+    }
+    let said = one("${NONE:-}").findings();
+    assert!(said.contains("error[no-image]"), "{said}");
+}
+
+#[test]
 fn a_lock_that_is_behind_or_broken_is_told() {
     let one = || Test::service("");
     let said = one().file("p.lock.json", "{\"version\": 1, \"images\": {}}").findings();

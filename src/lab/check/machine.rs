@@ -44,8 +44,11 @@ pub fn settings(context: &mut Context) -> Result<Outcome> {
     } else {
         ""
     };
-    let planned = context.ssh.run(&["cat", "/etc/sysctl.d/90-julia-bootstrap.conf"])?.stdout;
-    let planned = kernel_settings(&planned, context.engine.name() == "qemu");
+    let planned = context.ssh.run(&["cat", "/etc/sysctl.d/90-julia-bootstrap.conf"])?;
+    let planned = kernel_settings(&planned.stdout, context.engine.name() == "qemu");
+    if planned.is_empty() {
+        return Ok(Outcome::Fail("/etc/sysctl.d/90-julia-bootstrap.conf plans nothing".to_string()));
+    }
     let names = planned.iter().map(|(name, _)| *name);
     let found = context.ssh.sudo(&["sysctl", "-n"].into_iter().chain(names).collect::<Vec<_>>())?.stdout;
     let differ = planned.iter().zip(found.lines()).filter(|((_, value), found)| value != found);

@@ -22,7 +22,9 @@ library = glob.glob("/usr/lib/*-linux-gnu/libcrypto.so.3")[0]
 package = run("dpkg", "-S", library).split(":")[0]
 before, containers = state()
 # The machine's own upgrades may be at work.
-run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=240", "install", "-yq", "--reinstall", package)
+said = run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=240", "install", "-yq", "--reinstall", package)
+if "not possible" in said:
+    raise OSError(said[-300:])
 after, left = state()
 print(json.dumps({
     "package": package, "anew": sorted(unit for unit, pid in after.items() if before.get(unit) != pid),
