@@ -156,11 +156,16 @@ fn server_name(text: &str) -> Result<String, String> {
 /// A plan as user-data: all of it, or a stub that fetches the rest. By `http://` it says who can read that on its way.
 fn encoded(plan: &Plan, format: Format, bundle_url: Option<&Url>, verbosity: Verbosity) -> anyhow::Result<Encoded> {
     let Some(url) = bundle_url else { return format.encode(plan) };
-    let secrets = plan.embedded_secrets();
-    if url.scheme() == "http" && secrets > 0 && verbosity > Verbosity::Quiet {
+    let secrets = open_secrets(plan, url);
+    if secrets > 0 && verbosity > Verbosity::Quiet {
         crate::tell!("{}", readable_on_its_way(secrets));
     }
     Ok(encode::remote(plan, url, format.frame())?.0)
+}
+
+/// How many secrets of a bundle others could read on its way from here.
+fn open_secrets(plan: &Plan, url: &Url) -> usize {
+    if url.scheme() == "http" { plan.embedded_secrets() } else { 0 }
 }
 
 /// What is said of a bundle with so many secrets that a machine fetches by `http://`.

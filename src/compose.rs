@@ -5,7 +5,7 @@ mod environment;
 mod overriding;
 mod paths;
 
-pub use environment::{Pair, holds_token, looks_secret, pairs};
+pub use environment::pairs;
 pub use overriding::parts;
 
 use crate::profile::reader::{nearest, shown};

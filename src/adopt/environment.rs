@@ -1,10 +1,10 @@
 //! What the services get as environment, and what Compose fills in: passwords become secrets, the rest stands in the profile.
 
 use super::{Adopted, Around, Row, text, walk};
-use crate::compose::{looks_secret, pairs};
+use crate::compose::pairs;
 use crate::dotenv::{self, is_reserved};
 use crate::interpolation::{self, Operator};
-use crate::profile::hidden::{is_hidden, is_plain, may_hide};
+use crate::profile::hidden::{is_hidden, is_plain, looks_secret, may_hide};
 use crate::report::Span;
 use crate::yaml::Node;
 use serde_json::{Map, Value, json};

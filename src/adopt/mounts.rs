@@ -1,8 +1,8 @@
 //! Files and folders beside the Compose file, which the machine does not have.
 
 use super::{Adopted, Around, Row, section, text};
-use crate::compose::{looks_secret, parts};
-use crate::profile::hidden::{is_hidden, is_plain};
+use crate::compose::parts;
+use crate::profile::hidden::{is_hidden, is_plain, looks_secret};
 use crate::report::Span;
 use crate::yaml::{Node, to_json};
 use serde_json::{Value, json};

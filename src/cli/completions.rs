@@ -60,14 +60,13 @@ impl Man {
             deliver::stdout(titled(&page).as_bytes())?;
             return Ok(ExitCode::SUCCESS);
         };
-        let writing = || format!("writing to {}", folder.display());
         std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
         let made = tempfile::tempdir().context("making a temporary folder")?;
         clap_mangen::generate_to(all, made.path()).context("writing manual pages")?;
         for page in std::fs::read_dir(made.path()).context("reading manual pages")? {
             let page = page.context("reading manual pages")?;
             let text = std::fs::read(page.path()).context("reading manual pages")?;
-            deliver::file(&folder.join(page.file_name()), titled(&text).as_bytes(), 0o644).with_context(writing)?;
+            deliver::file(&folder.join(page.file_name()), titled(&text).as_bytes(), 0o644).with_context(|| format!("writing to {}", folder.display()))?;
         }
         Ok(ExitCode::SUCCESS)
     }

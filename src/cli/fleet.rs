@@ -11,7 +11,7 @@ use crate::{deliver, load, plan};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::{BTreeMap, HashSet};
-use std::io::{IsTerminal, Read};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -20,7 +20,7 @@ use std::time::Instant;
 use url::Url;
 
 /// Most bytes of a table: a hundred thousand hosts with a key each.
-const MAX_TABLE: u64 = 64 << 20;
+const MAX_TABLE: usize = 64 << 20;
 /// So many findings are shown whole; of the others it is said how many there are.
 const SHOWN: usize = 20;
 
@@ -135,8 +135,8 @@ impl Fleet<'_> {
                 Some(url) => {
                     let name = bundle_name(row);
                     let (stub, bundle) = encode::remote(&plan, &url.join(&name)?, format.frame())?;
-                    if url.scheme() == "http" && let Ok(mut told) = told.lock() {
-                        told.open_secrets = told.open_secrets.max(plan.embedded_secrets());
+                    if let Ok(mut told) = told.lock() {
+                        told.open_secrets = told.open_secrets.max(super::open_secrets(&plan, url));
                     }
                     (stub.user_data, Some((name, bundle)))
                 }
@@ -197,10 +197,8 @@ fn bar(rows: usize, verbosity: Verbosity) -> ProgressBar {
 /// The hosts of a table: CSV with a head, or a YAML list of mappings.
 fn table(path: &Path) -> Result<Vec<Row>> {
     // It may be a pipe, which is read once and has no size before.
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).with_context(|| format!("reading {}", path.display()))?;
-    file.take(MAX_TABLE + 1).read_to_end(&mut bytes).with_context(|| format!("reading {}", path.display()))?;
-    if bytes.len() as u64 > MAX_TABLE {
+    let bytes = yaml::read_some(path, MAX_TABLE).with_context(|| format!("reading {}", path.display()))?;
+    if bytes.len() > MAX_TABLE {
         bail!(BadInput(format!("{} has more than {MAX_TABLE} bytes: split it", path.display())));
     }
     let yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");

@@ -8,6 +8,7 @@ use crate::{deliver, load, plan::Plan};
 use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use url::Url;
@@ -152,41 +153,42 @@ impl Render {
             crate::tell!("  {:<14}{:>8} bytes", row.section, row.packed);
         }
         // What the profile has not got, or does without already, is no advice.
-        let with = |sets: &[&str]| -> Result<Option<Plan>> {
-            let mut source = self.source.clone();
-            source.sets.extend(sets.iter().map(|set| (*set).to_owned()));
-            let profile = load::load(&source.input(), &|name| std::env::var(name).ok(), &mut crate::report::Report::default());
-            let smaller = profile.map(|profile| crate::plan::plan(&profile)).transpose()?;
-            Ok(smaller.filter(|smaller| smaller.files.len() != plan.files.len() || smaller.files.iter().zip(&plan.files).any(|(one, other)| one.content != other.content)))
-        };
-        let mut singles = Vec::new();
-        for set in SMALLER.iter().copied().flatten() {
-            if !singles.iter().any(|(known, _)| known == set) {
-                singles.push((*set, with(&[set])?.is_some()));
+        let mut changing = BTreeSet::new();
+        for set in SMALLER.iter().copied().flatten().copied().collect::<BTreeSet<_>>() {
+            if self.smaller(plan, &[set])?.is_some() {
+                changing.insert(set);
             }
         }
-        let (mut tried, mut fitting, mut least) = (Vec::new(), Vec::<Vec<&str>>::new(), bytes);
+        let (mut tried, mut fitting, mut least) = (BTreeSet::new(), Vec::<Vec<&str>>::new(), bytes);
         for sets in SMALLER {
-            let useful: Vec<&str> = sets.iter().copied().filter(|set| singles.contains(&(*set, true))).collect();
+            let useful: Vec<&str> = sets.iter().copied().filter(|set| changing.contains(set)).collect();
             let more = fitting.iter().any(|enough| enough.iter().all(|set| useful.contains(set)));
-            if useful.is_empty() || more || tried.contains(&useful) {
+            if useful.is_empty() || more || !tried.insert(useful.clone()) {
                 continue;
             }
-            let Some(smaller) = with(&useful)? else { continue };
+            let Some(smaller) = self.smaller(plan, &useful)? else { continue };
             let size = provider.form(plan.distribution).encode(&smaller)?.user_data.len();
             if size <= limit {
                 let words = useful.iter().map(|set| format!("--set {set}")).collect::<Vec<_>>().join(" ");
                 crate::tell!("  with `{words}`: {size} bytes, which fits");
-                fitting.push(useful.clone());
+                fitting.push(useful);
             }
             least = least.min(size);
-            tried.push(useful);
         }
         if fitting.is_empty() && least < bytes {
             crate::tell!("  without all that a profile can leave out: {least} bytes, still too many");
         }
         crate::tell!("  with `--bundle-url URL`: a stub of a kilobyte and a half, which fetches the rest");
         Ok(())
+    }
+
+    /// The plan with these values set; `None` where that makes no other machine.
+    fn smaller(&self, plan: &Plan, sets: &[&str]) -> Result<Option<Plan>> {
+        let mut source = self.source.clone();
+        source.sets.extend(sets.iter().map(|set| (*set).to_owned()));
+        let profile = load::load(&source.input(), &|name| std::env::var(name).ok(), &mut crate::report::Report::default());
+        let smaller = profile.map(|profile| crate::plan::plan(&profile)).transpose()?;
+        Ok(smaller.filter(|smaller| !smaller.files.iter().map(|file| &file.content).eq(plan.files.iter().map(|file| &file.content))))
     }
 }
 

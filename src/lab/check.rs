@@ -18,6 +18,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use super::background::Watch;
 use super::engine::Engine;
@@ -268,6 +269,11 @@ const MEMORY: Script = script!("memory.py", 120);
 const RUNBOOK: Script = script!("runbook.py", 300);
 const RENEW: Script = script!("renew.py", 300);
 const UPGRADES: Script = script!("upgrades.py", 420);
+
+/// The texts of a list in what the machine told; none where it told no list.
+fn words(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
 
 impl Context<'_> {
     /// Where a role's traffic comes from: the neighbour, or right here without a lab.

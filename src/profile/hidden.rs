@@ -1,4 +1,4 @@
-//! What looks like a secret: by the name of its variable, or by standing in an address.
+//! What looks like a secret: by the name of its variable, by standing in an address, or as a token.
 
 /// Ends of the names of variables that hold what nobody else may know.
 const SECRET: [&str; 26] = [
@@ -38,6 +38,27 @@ pub fn holds_password(text: &str) -> bool {
     address || setting
 }
 
+/// Whether a value is a secret by its look, whatever it is called: an address with a password in it, or a token.
+pub fn looks_secret(value: &str) -> bool {
+    holds_password(value) || holds_token(value)
+}
+
+/// Whether a JSON Web Token stands in a text: three parts in base64url, of which the first is a JSON object.
+pub fn holds_token(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').collect();
+    parts.windows(3).any(|three| ends_in_object(three[0]) && !three[1].is_empty() && three[1].chars().all(is_base64url) && three[2].starts_with(is_base64url))
+}
+
+fn is_base64url(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
+}
+
+/// Whether the end of a text is base64url in which a JSON object begins: `{"` is `eyJ`.
+fn ends_in_object(text: &str) -> bool {
+    let end = text.rsplit(|c: char| !is_base64url(c)).next().unwrap_or_default();
+    end.match_indices("eyJ").any(|(at, _)| !end[..at].ends_with(|c: char| c.is_ascii_alphanumeric()))
+}
+
 /// What is only switched by a word or a path is no secret, whatever it is called.
 pub fn is_plain(value: &str) -> bool {
     let path = value.starts_with(['/', '.'])
@@ -72,5 +93,18 @@ mod tests {
         }
         // What may not stand under `variables` is kept back wherever it is found.
         assert!(["SLACK_API_URL", "GCP_CREDENTIALS", "STRIPE_KEY"].iter().all(|name| may_hide(name)));
+    }
+
+    #[test]
+    fn tokens_are_known_by_their_look() {
+        for text in ["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln-_A", "Bearer eyJhbGciOiJIUzI1NiJ9.e30.sig", "https://x.dev/?token=eyJh.e30.c2ln&a=b"] {
+            assert!(holds_token(text) && looks_secret(text), "{text}");
+        }
+        for text in ["${B:-eyJmYWtl.e30.fake}", "${C-eyJmYWtl.e30.fake}", "key-eyJmYWtl.e30.fake", "x.eyJmYWtl.e30.fake", "It is eyJmYWtl.e30.fake.", "eyJmYWtl.e30.fake.x"] {
+            assert!(holds_token(text), "{text}");
+        }
+        for text in ["eyJhbGciOiJIUzI1NiJ9", "eyJh.e30", "eyJh.e30.", "eyJh..c2ln", "eyJh.e 30.c2ln", "keyJh.e30.c2ln", "a.b.c", "key.eyJ.dev", "www.acme.dev", ""] {
+            assert!(!looks_secret(text), "{text}");
+        }
     }
 }

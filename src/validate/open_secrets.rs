@@ -1,7 +1,7 @@
 //! Secrets that stand in a service's environment as they are: everybody who reads the user-data or the Compose file has them.
 
-use crate::compose::{holds_token, pairs};
-use crate::profile::hidden::{holds_password, is_hidden, is_plain};
+use crate::compose::pairs;
+use crate::profile::hidden::{holds_password, holds_token, is_hidden, is_plain};
 use crate::report::{Report, Span};
 use crate::resolve::Resolved;
 use crate::yaml::Node;

@@ -1,6 +1,6 @@
 //! `adopt`: a Compose file becomes the stack of a profile.
 
-use crate::support::{KEY, compose_client, tool};
+use crate::support::{KEY, compose_client, tells, tool};
 use predicates::prelude::*;
 use std::os::unix::fs::PermissionsExt;
 
@@ -51,7 +51,7 @@ fn adopted(file: &str, more: &[&str]) -> (tempfile::TempDir, String) {
 fn what_is_certain_is_written_and_the_rest_is_told() {
     let (folder, said) = adopted(FILE, &["--domain", "shop.acme.dev"]);
     let here = folder.path();
-    for line in [
+    tells(&said, &[
         "docker-compose.yml:1: the top-level `version`",
         "docker-compose.yml:6: port 3000 of `web` is published to everybody as 80: the domain leads to it",
         "docker-compose.yml:9: the value of `SECRET_KEY_BASE` stands in the file",
@@ -59,9 +59,7 @@ fn what_is_certain_is_written_and_the_rest_is_told() {
         "docker-compose.yml:19: the value of `API_TOKEN` stands in the file",
         "docker-compose.yml:25: port 5432 of `db` is published to everybody: if it must be, list `5432/tcp` in `x-bootstrap.public_ports`",
         "docker-compose.yml:31: the volume `uploads` holds data",
-    ] {
-        assert!(said.contains(line), "{line}:\n{said}");
-    }
+    ]);
     assert!(!said.contains("geheim") && !said.contains("0123"), "a secret is told: {said}");
     assert_eq!(std::fs::read_to_string(here.join("docker-compose.yml")).expect("reads"), FILE);
     let secrets = here.join("shop.env");
@@ -88,15 +86,13 @@ fn what_is_certain_is_written_and_the_rest_is_told() {
 fn each_port_of_a_line_is_told_by_its_number() {
     let file = "services:\n  web:\n    image: acme/web:1\n    ports: [\"80:3000\", \"5000:5000\", \"53:53/udp\", \"6000-6002:7000-7002\", \"127.0.0.1:${ADMIN:-9000}:9001\", {target: 25, published: \"${MAIL}\"}]\n";
     let (_, said) = adopted(file, &["--domain", "shop.acme.dev"]);
-    for line in [
+    tells(&said, &[
         ":4: port 3000 of `web` is published to everybody as 80: the domain leads to it",
         ":4: port 5000 of `web` is published to everybody: if people need it, give it `x-bootstrap: {route: {host: …, port: 5000}}`",
         ":4: port 53/udp of `web` is published to everybody: if it must be, list `53/udp` in",
         ":4: port 7000-7002 of `web` is published to everybody as 6000-6002: if it must be, list `6000/tcp` and each of the others in",
         ":4: where port 9001 of `web` is published hangs on a variable: its value is written here",
-    ] {
-        assert!(said.contains(line), "{line}:\n{said}");
-    }
+    ]);
     let told: Vec<_> = said.lines().filter(|line| line.contains("publish")).collect();
     let mut once = told.clone();
     once.sort_unstable();
@@ -108,13 +104,11 @@ fn each_port_of_a_line_is_told_by_its_number() {
 fn what_is_no_port_hangs_on_no_variable() {
     let file = "services:\n  web:\n    image: acme/web:1\n    ports:\n      - x:y\n      - \"\"\n      - {target: \"${Q}\", published: 5}\n";
     let (_, said) = adopted(file, &[]);
-    for line in [
+    tells(&said, &[
         ":5: an entry of `ports` of `web` is no port: write it as",
         ":6: an entry of `ports` of `web` is no port: write it as",
         ":7: where `${Q}` of `web` is published hangs on a variable",
-    ] {
-        assert!(said.contains(line), "{line}:\n{said}");
-    }
+    ]);
 }
 
 #[test]
@@ -129,7 +123,7 @@ fn without_a_domain_nothing_is_open_and_that_is_told() {
 fn what_somebody_has_to_decide_is_told_with_its_line() {
     let file = "services:\n  a:\n    build: .\n    restart: always\n    privileged: true\n    network_mode: host\n  b:\n    image: b\n    restart: always\n    ports: [\"${PORTS}\"]\n    volumes: [\"./x.conf:/x\", \"/var/run/docker.sock:/s\"]\n";
     let (folder, said) = adopted(file, &[]);
-    for line in [
+    tells(&said, &[
         ":3: `a` is built from a folder that the machine does not have",
         ":5: `a` is privileged",
         ":6: `a` shares the machine's network",
@@ -137,9 +131,7 @@ fn what_somebody_has_to_decide_is_told_with_its_line() {
         ":10: where `${PORTS}` of `b` is published hangs on a variable",
         ":11: `./x.conf` is not on the machine",
         ":11: through Docker's socket",
-    ] {
-        assert!(said.contains(line), "{line}:\n{said}");
-    }
+    ]);
     let git = folder.path().join(".git");
     std::fs::create_dir(&git).expect("makes a folder");
     std::fs::write(git.join("config"), "[remote \"origin\"]\n\turl = https://git.example.com/acme/shop.git\n").expect("writes");

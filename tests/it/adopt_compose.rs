@@ -1,6 +1,6 @@
 //! `adopt` and the whole of what Compose takes: what comes of a file is what Compose itself makes of it, but for what is told.
 
-use crate::support::{KEY, compose_client, tool};
+use crate::support::{KEY, compose_client, tells, tool};
 use julia_bootstrap::report::Report;
 use julia_bootstrap::{dotenv, yaml};
 use serde_json::Value;
@@ -209,7 +209,7 @@ fn what_comes_of_a_file_is_what_compose_makes_of_it() {
     ];
     let (folder, said) = adopted(&files, &[]);
     let here = folder.path();
-    for line in [
+    tells(&said, &[
         "docker-compose.yml:23: `NOBODYS` of `web` has no value",
         "docker-compose.yml:24: port 3000 of `web` is published to everybody as 80: the domain leads to it",
         "docker-compose.yml:58: `debug` starts only for Compose's profile debug: it is left out",
@@ -218,9 +218,7 @@ fn what_comes_of_a_file_is_what_compose_makes_of_it() {
         "`VERSION` comes from .env: its value stands under `variables`",
         "`DB_PASSWORD` comes from .env: it is a secret",
         "`QUEUE_VERSION` comes from the env file of an included file: its value stands under `variables`",
-    ] {
-        assert!(said.contains(line), "{line}:\n{said}");
-    }
+    ]);
     assert!(!said.contains("hush") && !profile(here).contains("hush") && !profile(here).contains("p$x"), "a secret is told:\n{said}");
     let (good, told) = checked(here, &[]);
     assert!(good, "{told}");
@@ -284,7 +282,7 @@ secrets: {key: {file: ./key.txt}, cert: {file: ./cert.txt}, unused: {file: ./no.
     let files = [("docker-compose.yml", file), ("site.conf", "root $html;\n"), ("start.sh", "#!/bin/sh\n"), ("key.txt", "k\n"), ("html/index.html", "x"), ("cert.txt", "c\n")];
     let (folder, said) = adopted(&files, &[]);
     let here = folder.path();
-    for line in [
+    tells(&said, &[
         "docker-compose.yml:8: `./site.conf` is not on the machine: its text is the config `site-conf`",
         "docker-compose.yml:10: `./html` is not on the machine: make it",
         "docker-compose.yml:11: `./gone.conf` is not on the machine: make it",
@@ -294,9 +292,7 @@ secrets: {key: {file: ./key.txt}, cert: {file: ./cert.txt}, unused: {file: ./no.
         "docker-compose.yml:16: the secret `key` is the file ./key.txt: it is a credential of the profile",
         "docker-compose.yml:21: `./pg` is not on the machine: it is the volume `pg`",
         "`db` holds data: it is dumped every night",
-    ] {
-        assert!(said.contains(line), "{line}:\n{said}");
-    }
+    ]);
     let (good, told) = checked(here, &[]);
     assert!(good && !told.contains("error"), "{told}");
     let Some(ours) = on_the_machine(here) else { return };
@@ -336,7 +332,7 @@ volumes: {data: {external: {name: old-data}}}
 "#;
     let (folder, said) = adopted(&[("docker-compose.yml", file), (".env", "COMPOSE_PROFILES=full\n")], &[]);
     let here = folder.path();
-    for line in [
+    tells(&said, &[
         ":6: port 8080 of `app` is published to a web server on the machine: the domain leads to it",
         ":6: where port 7777 of `app` is published hangs on a variable: its value is written here",
         ":8: everybody who has the file knows the default of `DATABASE_URL`",
@@ -350,9 +346,7 @@ volumes: {data: {external: {name: old-data}}}
         ":21: `chosen` starts only for Compose's profile full: `COMPOSE_PROFILES` names it",
         ":22: nothing makes the network `proxy` on a new machine: the stack makes its own",
         ":23: nothing makes the volume `data` on a new machine: the stack makes its own",
-    ] {
-        assert!(said.contains(line), "{line}:\n{said}");
-    }
+    ]);
     let (good, told) = checked(here, &[]);
     assert!(good, "{told}");
     let Some(ours) = on_the_machine(here) else { return };
@@ -371,6 +365,25 @@ fn by_hand(files: &[(&str, &str)], more: &str) -> tempfile::TempDir {
         std::fs::write(folder.path().join(name), text).expect("writes");
     }
     folder
+}
+
+/// The machine's `compose.yaml` of a profile by hand with this overlay, and these values set.
+fn laid_and_made(folder: &Path, sets: &[&str]) -> String {
+    let (mut command, made) = (tool(folder), tempfile::tempdir().expect("a temporary folder"));
+    let bundle = made.path().join("bundle");
+    command.args(["render", "shop.yaml", "--overlay", "over.yaml", "--format", "bundle", "-o"]).arg(&bundle);
+    command.args(sets.iter().flat_map(|set| ["--set", *set]));
+    let output = command.output().expect("runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read_to_string(bundle.join("root/opt/shop/compose.yaml")).expect("reads")
+}
+
+/// Each text is in the file, or is not.
+#[track_caller]
+fn holds(file: &str, texts: &[(&str, bool)]) {
+    for (text, there) in texts {
+        assert_eq!(file.contains(text), *there, "{text}:\n{file}");
+    }
 }
 
 #[test]
@@ -425,11 +438,8 @@ fn a_profile_and_its_overlay_take_away_and_replace_by_tags() {
     let own = "services:\n  web:\n    ports: !reset [\"80:80\"]\n    labels: !override {e: f}\n    environment: {A: !reset x, G: h}\n";
     let over = "services:\n  web:\n    user: !reset {}\n    labels: !override {com.acme/part: !override j}\n    logging: !override {driver: local}\n";
     let folder = by_hand(&[("docker-compose.yml", compose), ("over.yaml", over)], own);
-    tool(folder.path()).args(["render", "shop.yaml", "--overlay", "over.yaml", "--format", "bundle", "-o", "bundle"]).assert().success();
-    let compose = std::fs::read_to_string(folder.path().join("bundle/root/opt/shop/compose.yaml")).expect("reads");
-    for (wanted, there) in [("com.acme/part: j", true), ("C: d", true), ("G: h", true), ("driver: local", true), ("max-size", false), ("a: b", false), ("e: f", false), ("A: ", false), ("80:80", false), ("user: ", false), ("!reset", false), ("!override", false)] {
-        assert_eq!(compose.contains(wanted), there, "{wanted}:\n{compose}");
-    }
+    let compose = laid_and_made(folder.path(), &[]);
+    holds(&compose, &[("com.acme/part: j", true), ("C: d", true), ("G: h", true), ("driver: local", true), ("max-size", false), ("a: b", false), ("e: f", false), ("A: ", false), ("80:80", false), ("user: ", false), ("!reset", false), ("!override", false)]);
 }
 
 #[test]
@@ -443,17 +453,6 @@ fn what_a_tag_cannot_take_away_is_told() {
     assert!(client.is_none_or(|output| String::from_utf8_lossy(&output.stdout).contains("db")), "Compose takes it away");
 }
 
-/// The machine's `compose.yaml` of a profile by hand with this overlay, and these values set.
-fn laid_and_made(folder: &Path, sets: &[&str]) -> String {
-    let (mut command, made) = (tool(folder), tempfile::tempdir().expect("a temporary folder"));
-    let bundle = made.path().join("bundle");
-    command.args(["render", "shop.yaml", "--overlay", "over.yaml", "--format", "bundle", "-o"]).arg(&bundle);
-    command.args(sets.iter().flat_map(|set| ["--set", *set]));
-    let output = command.output().expect("runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    std::fs::read_to_string(bundle.join("root/opt/shop/compose.yaml")).expect("reads")
-}
-
 #[test]
 fn what_an_overlay_takes_away_is_gone_from_the_compose_file_too() {
     let compose = "services:\n  web:\n    image: acme/web:1\n    restart: always\n    healthcheck: {test: x}\n    ports: [\"127.0.0.1:80:80\"]\n    labels: {a: b}\n    user: root\n";
@@ -461,13 +460,9 @@ fn what_an_overlay_takes_away_is_gone_from_the_compose_file_too() {
     let over = "services: {web: {ports: !reset [], labels: !override {e: f}, user: !reset x}}\n";
     let folder = by_hand(&[("docker-compose.yml", compose), ("over.yaml", over)], own);
     let plain = laid_and_made(folder.path(), &[]);
-    for (wanted, there) in [("80:80", false), ("81:81", false), ("a: b", false), ("c: d", false), ("e: f", true), ("user", false)] {
-        assert_eq!(plain.contains(wanted), there, "{wanted}:\n{plain}");
-    }
+    holds(&plain, &[("80:80", false), ("81:81", false), ("a: b", false), ("c: d", false), ("e: f", true), ("user", false)]);
     let set = laid_and_made(folder.path(), &["services.web.labels=!reset {}", "services.web.ports+=[\"127.0.0.1:82:82\"]"]);
-    for (wanted, there) in [("80:80", false), ("81:81", false), ("82:82", true), ("a: b", false), ("e: f", false)] {
-        assert_eq!(set.contains(wanted), there, "{wanted}:\n{set}");
-    }
+    holds(&set, &[("80:80", false), ("81:81", false), ("82:82", true), ("a: b", false), ("e: f", false)]);
     let (good, told) = checked(folder.path(), &["--set", "services.web.labels=!override {u: v}"]);
     assert!(!good && told.contains("--set:1:31") && told.contains("`!override` stands before the value of a key"), "{told}");
 }
@@ -508,15 +503,13 @@ fn services_that_are_left_out_are_told_wherever_they_are_named() {
 "#;
     let (folder, said) = adopted(&[("docker-compose.yml", file)], &[]);
     let here = folder.path();
-    for line in [
+    tells(&said, &[
         ":6: `web` links to `tool`, which the machine does not start: there is no link",
         ":7: `web` mounts the volumes of `tool`, which the machine does not start: name them under `volumes`, or have the machine start `tool`",
         ":8: `web` shares the network of `tool`, which the machine does not start: take `network_mode` out, or",
         ":9: `web` shares the memory segments of `tool`",
         ":10: `web` waits for `tool`, which the machine does not start, and which Compose refuses without `required: false`: it does not wait",
-    ] {
-        assert!(said.contains(line), "{line}:\n{said}");
-    }
+    ]);
     assert!(!said.contains("`container`") && !said.contains("shares the processes"), "{said}");
     assert!(profile(here).contains("links: [\"db:database\"]"), "{}", profile(here));
     let (good, told) = checked(here, &[]);
@@ -538,15 +531,13 @@ fn tokens_are_secrets_under_any_name() {
     let of_web = format!("GUEST={TOKEN}\nPAGE=www.acme.dev\n");
     let (folder, said) = adopted(&[("docker-compose.yml", file.as_str()), (".env", beside.as_str()), ("web.env", of_web.as_str())], &[]);
     let here = folder.path();
-    for line in [
+    tells(&said, &[
         ":6: the value of `GUEST` stands in the file: it is the secret GUEST",
         ":7: the value of `VISITOR` stands in the file: it is the secret VISITOR",
         ":7: the value of `HEADERS` stands in the file: it is the secret HEADERS",
         ":7: `CLAIM` comes from .env: it is a secret",
         ":7: `GIVEN` comes from the environment: it is a secret",
-    ] {
-        assert!(said.contains(line), "{line}:\n{said}");
-    }
+    ]);
     assert!(!profile(here).contains("eyJh") && !said.contains("eyJh") && profile(here).contains("PAGE: www.acme.dev"), "{}", profile(here));
     assert_eq!(std::fs::read_to_string(here.join("shop.env")).expect("reads").matches(TOKEN).count(), 4);
     // Who writes it into a file beside a profile is told by `check`, in either form.

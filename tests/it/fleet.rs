@@ -10,12 +10,19 @@ fn written(folder: &Path) -> Vec<String> {
     names
 }
 
+/// A small profile, and a table of hosts.
+fn profile_and_hosts(here: &Path, hosts: &str) {
+    let profile = format!("version: 1\nname: t\ndistribution: debian-13\nadmin: {{ssh_keys: [\"{KEY}\"]}}\n");
+    for (name, text) in [("p.yaml", profile.as_str()), ("hosts.csv", hosts)] {
+        std::fs::write(here.join(name), text).expect("writes");
+    }
+}
+
 #[test]
 fn each_row_is_a_machine_and_a_bad_one_stops_no_other() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let here = folder.path();
-    std::fs::write(here.join("p.yaml"), format!("version: 1\nname: t\ndistribution: debian-13\nadmin: {{ssh_keys: [\"{KEY}\"]}}\n")).expect("writes");
-    std::fs::write(here.join("hosts.csv"), "name,host.timezone,ssh.port\nweb1,Europe/Lisbon,2222\nweb2,,\nweb3,Mars/Base,\nweb4,UTC,0\n").expect("writes");
+    profile_and_hosts(here, "name,host.timezone,ssh.port\nweb1,Europe/Lisbon,2222\nweb2,,\nweb3,Mars/Base,\nweb4,UTC,0\n");
     let yaml = "- {name: web1, host.timezone: Europe/Lisbon, ssh.port: 2222}\n- {name: web2}\n- {name: web3, host: {timezone: UTC, hostname: other}}\n";
     std::fs::write(here.join("hosts.yaml"), yaml).expect("writes");
     let out = |file: &str, folder: &str| {
@@ -67,8 +74,7 @@ fn each_row_is_a_machine_and_a_bad_one_stops_no_other() {
 fn hosts_of_one_domain_are_told_and_each_has_a_bundle_of_its_own() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let here = folder.path();
-    std::fs::write(here.join("p.yaml"), format!("version: 1\nname: t\ndistribution: debian-13\nadmin: {{ssh_keys: [\"{KEY}\"]}}\n")).expect("writes");
-    std::fs::write(here.join("hosts.csv"), "name,domain\nweb1,a.example.dev\nweb2,b.example.dev\nweb3,a.example.dev\n").expect("writes");
+    profile_and_hosts(here, "name,domain\nweb1,a.example.dev\nweb2,b.example.dev\nweb3,a.example.dev\n");
     let out = |url: &str| {
         let mut command = tool(here);
         command.args(["render", "p.yaml", "--set", "tls.email=me@example.dev", "--hosts", "hosts.csv", "-o", "out", "--bundle-url", url]);

@@ -147,3 +147,11 @@ pub fn tool(folder: &std::path::Path) -> assert_cmd::Command {
     command.env_clear().env("HOME", folder).current_dir(folder);
     command
 }
+
+/// Each of the lines was said.
+#[track_caller]
+pub fn tells(said: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(said.contains(line), "{line}:\n{said}");
+    }
+}

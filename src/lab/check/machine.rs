@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::{Context, MEMORY, Outcome, RUNBOOK, UPGRADES};
+use super::{Context, MEMORY, Outcome, RUNBOOK, UPGRADES, words};
 use crate::lab::console::{self, Event, Follower};
 use crate::lab::interrupt;
 
@@ -72,11 +72,11 @@ fn kernel_settings(text: &str, all: bool) -> Vec<(&str, &str)> {
 /// Programs do not go on with a library that was replaced; Docker does, and so do containers.
 pub fn upgrades(context: &mut Context) -> Result<Outcome> {
     let value = context.ssh.script(&UPGRADES, &[])?;
-    let list = |key: &str| value[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
-    let (anew, lost, disturbed) = (list("anew"), list("lost"), list("disturbed"));
-    let told = format!("after {} was unpacked again, {anew} began anew, {} containers did not", value["package"].as_str().unwrap_or("?"), value["containers"]);
-    Ok(if !anew.contains("ssh") || anew.contains("docker") || !lost.is_empty() || !disturbed.is_empty() {
-        Outcome::Fail(format!("{told}; gone: {lost}; disturbed: {disturbed}"))
+    let (anew, lost, disturbed) = (words(&value["anew"]), words(&value["lost"]), words(&value["disturbed"]));
+    let package = value["package"].as_str().unwrap_or("?");
+    let told = format!("after {package} was unpacked again, {} began anew, {} containers did not", anew.join(", "), value["containers"]);
+    Ok(if !anew.contains(&"ssh") || anew.contains(&"docker") || !lost.is_empty() || !disturbed.is_empty() {
+        Outcome::Fail(format!("{told}; gone: {}; disturbed: {}", lost.join(", "), disturbed.join(", ")))
     } else {
         Outcome::Pass(told)
     })
@@ -117,7 +117,7 @@ fn judge(report: &Value, ok: bool) -> Outcome {
 /// Each command of the runbook is parsed, its programs are there, and what only looks is run.
 pub fn runbook(context: &mut Context) -> Result<Outcome> {
     let value = context.ssh.script(&RUNBOOK, &[&context.expect.name, &context.expect.admin_user])?;
-    let wrong: Vec<&str> = value["wrong"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let wrong = words(&value["wrong"]);
     Ok(if wrong.is_empty() && value["run"].as_u64() > Some(0) {
         Outcome::Pass(format!("{} run, {} only parsed", value["run"], value["parsed"]))
     } else {
@@ -142,7 +142,7 @@ pub fn memory(context: &mut Context) -> Result<Outcome> {
     let told = format!(
         "{available} of {total} MiB available, {} MiB swapped out; containers {sum} MiB: {}", figure("swapped"), list.join(", ")
     );
-    let killed: Vec<&str> = value["killed"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let killed = words(&value["killed"]);
     Ok(if !killed.is_empty() {
         Outcome::Fail(format!("the kernel killed {}; {told}", killed.join(", ")))
     } else if available * 10 < total {

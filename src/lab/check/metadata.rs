@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{Context, METADATA, Outcome};
+use super::{Context, METADATA, Outcome, words};
 
 fn ask(context: &mut Context) -> Result<std::result::Result<Value, Outcome>> {
     if let Some(known) = &context.metadata {
@@ -50,7 +50,7 @@ pub fn containers(context: &mut Context) -> Result<Outcome> {
         return Ok(Outcome::Fail("the machine itself gets no answer either, so this proves nothing".to_string()));
     }
     let rows = value["containers"].as_array().cloned().unwrap_or_default();
-    let notes: Vec<&str> = value["notes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let notes = words(&value["notes"]);
     let name = |row: &Value| row["name"].as_str().unwrap_or("?").to_string();
     let reached: Vec<String> = rows
         .iter()

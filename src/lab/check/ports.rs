@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{CANARY_START, CANARY_STOP, Context, DISTURB, NETWORKS, Outcome};
+use super::{CANARY_START, CANARY_STOP, Context, DISTURB, NETWORKS, Outcome, words};
 use crate::lab::net::{namespace, scan as scanner, socket};
 use crate::lab::outside::Role;
 
@@ -25,7 +25,7 @@ pub fn canaries(context: &mut Context) -> Result<Outcome> {
         .into_iter()
         .filter(|key| value[*key] != true)
         .collect();
-    let errors: Vec<&str> = value["errors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let errors = words(&value["errors"]);
     Ok(if silent.is_empty() {
         Outcome::Pass(format!("a process on port {process}, a container on port {container}"))
     } else {
@@ -94,7 +94,7 @@ fn try_routes(context: &Context) -> Result<std::result::Result<(Vec<String>, Str
     };
     let value = context.ssh.script(&NETWORKS, &[])?;
     let via = |v6: bool| addresses.iter().copied().find(|address| address.is_ipv6() == v6);
-    let subnets: Vec<&str> = value["subnets"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let subnets = words(&value["subnets"]);
     for subnet in subnets.iter().copied().chain(["127.0.0.0/8"]) {
         if let Some(machine) = via(subnet.contains(':')) {
             neighbour.route(subnet, machine);
@@ -158,8 +158,7 @@ pub fn disturbed(context: &mut Context) -> Result<Outcome> {
         }
     }
     for notes in [said, restored?] {
-        let notes: Vec<&str> = notes.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        wrong.extend(notes.into_iter().map(str::to_string));
+        wrong.extend(words(&notes).into_iter().map(str::to_string));
     }
     Ok(if wrong.is_empty() { Outcome::Pass(told.join("; ")) } else { Outcome::Fail(wrong.join("; ")) })
 }
