@@ -16,9 +16,9 @@ QEMU_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools", "netplan.io", "e2
 DISK_SIZE = "12G"
 
 
-def debootstrap(suite, packages, target, mirror):
-    """A root of a suite with some packages, in a directory."""
-    run("mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}", suite, target, mirror)
+def debootstrap(suite, packages, target, *sources):
+    """A root of a suite with some packages, in a directory; sources are mirrors, or lines of sources.list."""
+    run("mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}", suite, target, *sources)
 
 
 def plain_sources(suite):
@@ -61,7 +61,9 @@ def container(distribution, work, mirror):
 def qemu(distribution, work, mirror):
     """The QEMU guest: a qcow2 disk, and beside it kernel, initrd and kernel command line to boot it directly."""
     suite, root = SUITES[distribution], work / "root"
-    debootstrap(suite, CLOUD_PACKAGES + QEMU_PACKAGES, root, mirror)
+    # With all updates: the machine is always started with this kernel, and a newer one would wait for its reboot for ever.
+    sources = [f"deb {mirror} {suite} main", f"deb {mirror} {suite}-updates main", f"deb {mirror}-security {suite}-security main"]
+    debootstrap(suite, CLOUD_PACKAGES + QEMU_PACKAGES, root, *sources)
     generalise(root, suite)
     (root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
     (root / "etc/fstab").write_text("LABEL=root / ext4 defaults,errors=remount-ro 0 1\n")

@@ -344,7 +344,7 @@ class Machine:
                 for m in batch:
                     self.well(m)
             self.hook(group, "after")
-        except Failed as error:
+        except (Failed, OSError) as error:
             step("going back")
             state.update(back)
             self.save()
@@ -411,6 +411,8 @@ class Machine:
                 return "", version, "building it: " + jb.last_line(text)
         else:
             docker("pull", "-q", asked)
+        # Docker does not sync what it unpacks, and pulls nothing again that it believes to have.
+        os.sync()
         image = docker("image", "inspect", "-f", "{{.Id}}", asked)
         version = version or image
         return None if version in known else (image, version, "")

@@ -370,7 +370,8 @@ def look(args, data):
         return 0
     digest = hashlib.sha256(data).hexdigest()
     # What could not be applied may have met a registry that was down.
-    if digest == state["sum"] or args.poll and digest == state["refused"] and not 0 < state["again"] < time.time():
+    ahead = state["again"] - time.time()  # more than the longest wait: the clock was set back
+    if digest == state["sum"] or args.poll and digest == state["refused"] and not (state["again"] and not 0 < ahead < 86400):
         if not args.poll:
             step("it is applied already")
         return 0

@@ -145,7 +145,8 @@ def offsite():
     with ready(True):
         entitled()
         restic("backup", "--host", NAME, "--tag", f"backup,epoch-{own()[0]},serial-{m['serial']}", f"{ROOT}/{when}")
-        keep = ["--keep-last", "1"] + [x for k, v in OFF["keep"].items() for x in ("--keep-" + k, str(v)) if v]
+        # Its own serial: should the clock have been ahead once, restic takes another one for the last.
+        keep = ["--keep-last", "1", "--keep-tag", f"serial-{m['serial']}"] + [x for k, v in OFF["keep"].items() for x in ("--keep-" + k, str(v)) if v]
         restic("forget", "--prune", "--host", NAME, "--tag", "backup", "--group-by", "host", *keep)
     sent(when, m)
     print(f"{when} is off-site")

@@ -152,7 +152,7 @@ def take(server):
         for file in os.listdir(server.log):
             os.link(f"{server.log}/{file}", f"{server.folder}/ship/{file}")
         with offsite.turn():
-            offsite.restic("backup", "--host", NAME, "--tag", f"wal,part-{name},generation-{state['generation']}", server.folder + "/ship", timeout=900)
+            offsite.restic("backup", "--host", NAME, "--tag", f"wal,part-{name},generation-{state['generation']},{number()}", server.folder + "/ship", timeout=900)
         server.keep(shipped=end)
 
 
@@ -246,7 +246,7 @@ def copy(server):
             raise Stop(f"the log of {name} was not received from the beginning of the copy on")
         with turn("log"):
             take(server)
-        tags = f"base,part-{name},generation-{state['generation']},start-{span['Start-LSN']},end-{span['End-LSN']},bytes-{os.path.getsize(folder + '/base.tar')}"
+        tags = f"base,part-{name},generation-{state['generation']},{number()},start-{span['Start-LSN']},end-{span['End-LSN']},bytes-{os.path.getsize(folder + '/base.tar')}"
         with offsite.turn():
             offsite.restic("backup", "--host", NAME, "--tag", tags, folder)
     finally:
@@ -273,7 +273,14 @@ def rows(name):
     for row in offsite.snapshots("part-" + name):
         tags = dict(tag.partition("-")[::2] for tag in row["tags"])
         found.append({**tags, "id": row["id"], "time": seconds(row["time"]), "base": "base" in tags})
-    return sorted(found, key=lambda row: row["time"])
+    return found
+
+
+def number():
+    # Tells in which order they were made, whatever the clock said.
+    last = int(jb.read(STATE + "/number", "0")) + 1
+    jb.write(STATE + "/number", str(last))
+    return f"epoch-{offsite.own()[0]},serial-{last}"
 
 
 def thin(name):
@@ -306,8 +313,9 @@ def choose(name, moment):
         raise Stop(f"{name}: the off-site repository reaches back to {shown(first['time'])}" if first else f"{name}: there is no copy to begin with off-site yet")
     begin = bases[-1]
     logs = [row for row in have if not row["base"]]
-    until = next((row["time"] for row in logs if moment is not None and row["time"] >= moment), logs[-1]["time"] if logs else 0)
-    strange = [row for row in logs if begin["time"] < row["time"] <= (until if moment is None else moment) and row["generation"] != begin["generation"]]
+    until = next((row["time"] for row in logs if moment is not None and row["time"] >= moment), float("inf"))
+    since = have[have.index(begin) :]
+    strange = [row for row in since if not row["base"] and row["generation"] != begin["generation"] and row["time"] <= (moment or until)]
     if strange:
         raise Stop(f"{name}: at {shown(strange[0]['time'])} another history began, and no copy was made since: take a moment before it")
     # Each holds all that was written since the copy before its last one.
@@ -525,7 +533,8 @@ def catch_up(since):
     for server in map(Server, PARTS):
         try:
             newest = max((row["time"] for row in rows(server.name)), default=0)
-            if newest < since:
+            # A backup that was made while the clock was ahead says nothing.
+            if newest < since <= time.time():
                 continue
             try:
                 reached = prepare(server, None)

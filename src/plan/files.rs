@@ -85,8 +85,13 @@ fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
     let all: Vec<_> = stages.iter().map(|stage| unit(stage.name)).collect();
     let target = format!("{UNITS}/{name}-bootstrap.target");
     files.render("units", target, 0o644, "units/bootstrap.target.j2", json!({"units": all}))?;
+    let tidy = [
+        (profile.stack.is_some(), "/usr/local/bin/bootstrapctl deploy --recover"),
+        (profile.backup.is_some(), "/usr/bin/python3 /usr/local/lib/julia-bootstrap/ctl_backup.py tidy"),
+    ];
+    let tidy: Vec<_> = tidy.into_iter().filter(|(wanted, _)| *wanted).map(|(_, command)| command).collect();
     for what in ["firewall.service", "check.service", "check.timer"] {
-        files.render("units", format!("{UNITS}/{name}-{what}"), 0o644, &format!("units/{what}.j2"), json!({}))?;
+        files.render("units", format!("{UNITS}/{name}-{what}"), 0o644, &format!("units/{what}.j2"), json!({"tidy": tidy}))?;
     }
     if profile.stack.is_some() {
         files.copy("units", format!("{CODE}/zeros"), 0o755, "lib/zeros")?;

@@ -64,7 +64,7 @@ const TABLE: &[(&str, &str, &[&str], u32, When)] = &[
     ("tls",     "Certificates",                    &["harden"],                        LONG,  acme),
     ("revive",  "Data from the backup",            &["pull", "monitoring"],            VERY_LONG, restored),
     ("stack",   "Services",                        &["pull", "monitoring", "revive"],  VERY_LONG, stack),
-    ("ready",   "Acceptance test",                 &["secrets", "harden", "tls", "stack"], SHORT, always),
+    ("ready",   "Acceptance test",                 &["secrets", "harden", "tls", "stack"], LONG,  always),
 ];
 
 /// The stages of the machine of `profile`, in their declared order.

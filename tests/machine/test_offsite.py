@@ -119,7 +119,7 @@ class Offsite(test_backup.Machine):
         when = self.taken()
         calls = self.restic()
         self.assertIn(f"backup --host x --tag backup,epoch-1,serial-1 {self.b.ROOT}/{when}", calls)
-        self.assertIn("forget --prune --host x --tag backup --group-by host --keep-last 1 --keep-daily 7 --keep-monthly 6", calls)
+        self.assertIn("forget --prune --host x --tag backup --group-by host --keep-last 1 --keep-tag serial-1 --keep-daily 7 --keep-monthly 6", calls)
         self.assertEqual([c.split()[0] for c in calls if c.split()[0] in ("init", "backup")], ["init", "backup", "backup"])
         self.assertRegex(self.state("epoch"), r"^1 \w{16}$")
         self.o.offsite()

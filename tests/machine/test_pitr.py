@@ -59,6 +59,15 @@ class Pitr(test_offsite.Offsite):
         self.assertEqual(self.chosen(None), ("4", "5"))
         self.assertIn("reaches back to 1970-01-01", self.refused(self.chosen, 15))
 
+    def test_a_clock_that_was_ahead_hides_nothing_that_came_later(self):
+        self.have(("wal", 10, "7-1"), ("base", 20, "7-1"), ("wal", 30 + DAY, "7-1"), ("wal", 40, "7-1"))
+        self.assertEqual(self.chosen(None), ("1", "3"))
+        self.assertEqual(self.chosen(35), ("1", "3"))
+        self.have(("wal", 10, "7-1"), ("base", 20 + DAY, "7-1"), ("wal", 30, "7-2"))
+        self.assertIn("another history began", self.refused(self.chosen, None))
+        numbers = [self.p.number() for _ in range(3)]
+        self.assertEqual(numbers, ["epoch-0,serial-1", "epoch-0,serial-2", "epoch-0,serial-3"])
+
     def test_a_copy_that_nothing_was_logged_after(self):
         self.have(("wal", 10, "7-1"), ("base", 20, "7-1"))
         self.assertEqual(self.chosen(None), ("1", "0"))
