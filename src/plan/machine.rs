@@ -191,6 +191,7 @@ pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Re
     let tls = &profile.tls;
     let mut plan = json!({
         "name": profile.name,
+        "distribution": profile.distribution,
         "stages": rows,
         "host": profile.host,
         "admin": {"user": profile.admin.user},
