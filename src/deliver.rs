@@ -42,6 +42,16 @@ pub fn file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     Ok(())
 }
 
+/// Whether a path stands for standard output: `-`.
+pub fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Writes `bytes` to `path` as [`file`] does, or to standard output where that is meant.
+pub fn output(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    if is_stdout(path) { stdout(bytes) } else { file(path, bytes, mode) }
+}
+
 /// Where a link leads; any other path as it is.
 fn followed(path: &Path) -> std::io::Result<PathBuf> {
     if path.is_symlink() { path.canonicalize() } else { Ok(path.to_owned()) }

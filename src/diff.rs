@@ -55,8 +55,23 @@ pub struct Change {
 
 /// Units lie there.
 const UNITS: &str = "/etc/systemd/system/";
-/// Parts of the plan that are told in words of their own, or follow from others.
-const TOLD: [&str; 13] = ["name", "admin", "host", "ports", "hosts", "packages", "secrets", "services", "monitoring", "backup", "deploy", "health", "sources"];
+/// Parts of the plan that are told in words of their own, or follow from others; with a sentence, that is all that is told.
+const TOLD: [(&str, Option<&str>); 14] = [
+    ("name", None),
+    ("admin", None),
+    ("distribution", None),
+    ("host", None),
+    ("ports", None),
+    ("hosts", None),
+    ("packages", None),
+    ("secrets", None),
+    ("services", None),
+    ("monitoring", None),
+    ("backup", None),
+    ("deploy", Some("how new versions come in changes")),
+    ("health", Some("which health paths are asked changes")),
+    ("sources", None),
+];
 
 /// Everything that differs, the weightiest first.
 pub fn diff(old: &Machine, new: &Machine) -> Vec<Change> {
@@ -96,19 +111,21 @@ impl Found {
 
     /// What a running machine cannot become.
     fn machine(&mut self, old: &Machine, new: &Machine) {
-        for (pointer, what) in [("/name", "the name, and with it every folder, volume and unit"), ("/admin/user", "the login of the administrator")] {
-            let [a, b] = [old, new].map(|machine| machine.plan.pointer(pointer).cloned().unwrap_or_default());
-            if a != b {
-                self.add(Weight::Danger, "machine", format!("{what} changes from {a} to {b}: that is a new machine"));
+        for (pointer, what, why) in [
+            ("/name", "the name, and with it every folder, volume and unit,", ""),
+            ("/admin/user", "the login of the administrator", ""),
+            ("/distribution", "the distribution", ", for no running machine changes its distribution"),
+        ] {
+            // What an earlier version has rendered does not say its distribution.
+            if let [Some(a), Some(b)] = [old, new].map(|machine| machine.plan.pointer(pointer))
+                && a != b
+            {
+                self.add(Weight::Danger, "machine", format!("{what} changes from {} to {}: that is a new machine{why}", text(a), text(b)));
             }
         }
-        if old.plan["host"] != new.plan["host"] {
-            for name in keys_of(&old.plan["host"]).union(&keys_of(&new.plan["host"])) {
-                let (a, b) = (&old.plan["host"][name.as_str()], &new.plan["host"][name.as_str()]);
-                if a != b {
-                    self.add(Weight::Quiet, "machine", format!("host.{name} changes from {} to {}", text(a), text(b)));
-                }
-            }
+        let (a, b) = (&old.plan["host"], &new.plan["host"]);
+        for name in changed(a, b) {
+            self.add(Weight::Quiet, "machine", format!("host.{name} changes from {} to {}", text(&a[&name]), text(&b[&name])));
         }
     }
 
@@ -146,8 +163,7 @@ impl Found {
     }
 
     fn data(&mut self, old: &Machine, new: &Machine) {
-        let named = |machine: &Machine| -> BTreeSet<String> { section(&machine.compose, "volumes").iter().map(|(key, volume)| volume["name"].as_str().unwrap_or(key).to_owned()).collect() };
-        for volume in named(old).difference(&named(new)) {
+        for volume in volumes(old).difference(&volumes(new)) {
             self.add(Weight::Danger, "data", format!("the volume {volume} belongs to nothing any more: what is in it stays on the disk, and in no backup"));
         }
         let (before, after) = (section(&old.compose, "services"), section(&new.compose, "services"));
@@ -160,16 +176,78 @@ impl Found {
                 self.add(Weight::Danger, "data", format!("{name} goes from {kind} {a} to {b}, which does not read what the other has written: back it up, and restore it into the new one"));
             }
         }
-        let backup = |machine: &Machine| !machine.plan["backup"].is_null();
-        match (backup(old), backup(new)) {
-            (true, false) => self.add(Weight::Danger, "data", "no backup is made any more"),
-            (false, true) => self.add(Weight::Quiet, "data", "a backup is made every night"),
-            (true, true) if old.plan["backup"]["offsite"].is_null() != new.plan["backup"]["offsite"].is_null() => {
-                let gone = new.plan["backup"]["offsite"].is_null();
-                self.add(if gone { Weight::Danger } else { Weight::Quiet }, "data", if gone { "no backup leaves the machine any more" } else { "backups go elsewhere, too" });
+        self.backup(old, new);
+    }
+
+    fn backup(&mut self, old: &Machine, new: &Machine) {
+        let (a, b) = (&old.plan["backup"], &new.plan["backup"]);
+        match (a.is_null(), b.is_null()) {
+            (true, true) => {}
+            (false, true) => self.add(Weight::Danger, "data", "no backup is made any more"),
+            (true, false) => self.add(Weight::Quiet, "data", "a backup is made every night"),
+            (false, false) => {
+                self.saved(old, new);
+                if let (Some(a), Some(b)) = (backup_time(old), backup_time(new))
+                    && a != b
+                {
+                    self.add(Weight::Quiet, "data", format!("backup.at changes from {a} to {b}"));
+                }
+                self.kept("backup.keep", &a["keep"], &b["keep"], span);
+                self.elsewhere(a, b);
             }
-            (true, true) if old.plan["backup"] != new.plan["backup"] => self.add(Weight::Quiet, "data", "what is saved, or for how long, changes"),
+        }
+    }
+
+    /// What is in the backup.
+    fn saved(&mut self, old: &Machine, new: &Machine) {
+        let (before, after, there) = (saved(old), saved(new), volumes(new));
+        for (key, was) in &before {
+            match after.get(key) {
+                // A volume that goes is told of by itself.
+                None if key.0 && !there.contains(&key.1) => {}
+                None => self.add(Weight::Danger, "data", format!("{} is no longer in the backup", part_title(was))),
+                Some(is) if is != was => self.add(Weight::Quiet, "data", format!("{} is saved in another way", part_title(is))),
+                Some(_) => {}
+            }
+        }
+        for (_, is) in after.iter().filter(|(key, _)| !before.contains_key(*key)) {
+            self.add(Weight::Quiet, "data", format!("{} comes into the backup", part_title(is)));
+        }
+    }
+
+    /// How many backups stay, or for how long: with less, some are deleted.
+    fn kept(&mut self, what: &str, old: &Value, new: &Value, shown: fn(&Value) -> String) {
+        if old != new {
+            let (weight, why) = if new.as_u64() < old.as_u64() { (Weight::Danger, ": what is beyond that is deleted") } else { (Weight::Quiet, "") };
+            self.add(weight, "data", format!("{what} changes from {} to {}{why}", shown(old), shown(new)));
+        }
+    }
+
+    /// The copy elsewhere; `old` and `new` are what the plans say of backups.
+    fn elsewhere(&mut self, old: &Value, new: &Value) {
+        let (a, b) = (&old["offsite"], &new["offsite"]);
+        match (a.is_null(), b.is_null()) {
+            (true, true) => return,
+            (false, true) => return self.add(Weight::Danger, "data", "no backup leaves the machine any more"),
+            (true, false) => return self.add(Weight::Quiet, "data", "backups go elsewhere, too"),
+            (false, false) => {}
+        }
+        if a["repository"] != b["repository"] {
+            self.add(Weight::Danger, "data", "backups go to another repository: those of before stay where they are, and are not found from there");
+        }
+        for name in changed(&a["keep"], &b["keep"]) {
+            self.kept(&format!("backup.offsite.keep.{name}"), &a["keep"][&name], &b["keep"][&name], text);
+        }
+        match (old["pitr"] == true, new["pitr"] == true) {
+            (true, false) => self.add(Weight::Danger, "data", "PostgreSQL's log goes elsewhere no more: a restore to a moment between two backups is not possible then"),
+            (false, true) => self.add(Weight::Quiet, "data", "PostgreSQL's log goes elsewhere, too"),
             _ => {}
+        }
+        for (what, told, a, b) in [("backup", &["keep", "parts", "offsite", "pitr"][..], old, new), ("backup.offsite", &["repository", "keep"][..], a, b)] {
+            let names: Vec<String> = changed(a, b).into_iter().filter(|name| !told.contains(&name.as_str())).collect();
+            if !names.is_empty() {
+                self.add(Weight::Quiet, "data", format!("`{what}` changes: {}", names.join(", ")));
+            }
         }
     }
 
@@ -196,17 +274,16 @@ impl Found {
 
     /// Settings of the machine that no other words are about; values may be private, so that names alone are told.
     fn rest(&mut self, old: &Machine, new: &Machine) {
-        let keys = keys_of(&old.plan).union(&keys_of(&new.plan)).cloned().collect::<BTreeSet<_>>();
-        for key in keys.iter().filter(|key| !TOLD.contains(&key.as_str()) && old.plan[key.as_str()] != new.plan[key.as_str()]) {
-            let names = keys_of(&old.plan[key]).union(&keys_of(&new.plan[key])).filter(|name| old.plan[key][name.as_str()] != new.plan[key][name.as_str()]).cloned().collect::<Vec<_>>();
-            let which = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
-            self.add(if key == "variables" { Weight::Notice } else { Weight::Quiet }, "machine", format!("`{key}` changes{which}"));
-        }
-        if old.plan["deploy"] != new.plan["deploy"] {
-            self.add(Weight::Quiet, "machine", "how new versions come in changes");
-        }
-        if old.plan["health"] != new.plan["health"] {
-            self.add(Weight::Quiet, "machine", "which health paths are asked changes");
+        for key in changed(&old.plan, &new.plan) {
+            match TOLD.iter().find(|(told, _)| *told == key) {
+                Some((_, None)) => {}
+                Some((_, Some(what))) => self.add(Weight::Quiet, "machine", *what),
+                None => {
+                    let names = changed(&old.plan[&key], &new.plan[&key]);
+                    let which = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+                    self.add(if key == "variables" { Weight::Notice } else { Weight::Quiet }, "machine", format!("`{key}` changes{which}"));
+                }
+            }
         }
     }
 
@@ -255,6 +332,11 @@ fn keys_of(service: &Value) -> BTreeSet<String> {
     service.as_object().map(|entries| entries.keys().cloned().collect()).unwrap_or_default()
 }
 
+/// The keys whose values differ.
+fn changed(old: &Value, new: &Value) -> Vec<String> {
+    keys_of(old).union(&keys_of(new)).filter(|key| old[key.as_str()] != new[key.as_str()]).cloned().collect()
+}
+
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -278,6 +360,41 @@ fn packages(plan: &Value) -> BTreeSet<String> {
 /// The entries of a section of a Compose file.
 fn section<'v>(compose: &'v Value, name: &str) -> BTreeMap<&'v str, &'v Value> {
     compose[name].as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value)).collect()
+}
+
+/// The volumes, as they are called on the machine.
+fn volumes(machine: &Machine) -> BTreeSet<String> {
+    section(&machine.compose, "volumes").iter().map(|(key, volume)| volume["name"].as_str().unwrap_or(key).to_owned()).collect()
+}
+
+/// The parts of a backup, by whether each is a volume, and what it is called on the machine.
+fn saved(machine: &Machine) -> BTreeMap<(bool, String), &Value> {
+    let volumes = section(&machine.compose, "volumes");
+    let key = |part: &Value| {
+        let (volume, name) = (part["kind"] == "volume", text(&part["name"]));
+        let called = volumes.get(name.as_str()).filter(|_| volume).and_then(|volume| volume["name"].as_str()).map(str::to_owned);
+        (volume, called.unwrap_or(name))
+    };
+    machine.plan["backup"]["parts"].as_array().into_iter().flatten().map(|part| (key(part), part)).collect()
+}
+
+/// A part of a backup as the profile calls it.
+fn part_title(part: &Value) -> String {
+    let name = text(&part["name"]);
+    if part["kind"] == "volume" { format!("the volume `{name}`") } else { format!("`{name}`") }
+}
+
+/// The time of day at which backups are made: its timer alone says it.
+fn backup_time(machine: &Machine) -> Option<&str> {
+    let (_, timer) = machine.files.get(&format!("{UNITS}{}-backup.timer", text(&machine.plan["name"])))?;
+    timer.whole.lines().find_map(|line| line.strip_prefix("OnCalendar="))
+}
+
+/// Seconds as a profile writes them.
+fn span(seconds: &Value) -> String {
+    let seconds = seconds.as_u64().unwrap_or_default();
+    let (unit, length) = [("d", 86_400), ("h", 3600), ("m", 60)].into_iter().find(|(_, length)| seconds.is_multiple_of(*length)).unwrap_or(("s", 1));
+    format!("{}{unit}", seconds / length)
 }
 
 /// The kind of a database, and the part of its version by which its data folder is called.

@@ -28,7 +28,7 @@ impl Bundle {
         };
         // The file does not depend on where it will lie.
         let (_, bytes) = encode::remote(&plan, &Url::parse("https://localhost/")?, encode::Frame::Script)?;
-        deliver::file(&self.output, &bytes, 0o600)?;
+        deliver::output(&self.output, &bytes, 0o600)?;
         if verbosity > Verbosity::Quiet {
             let secrets = plan.embedded_secrets();
             let word = if secrets == 1 { "secret" } else { "secrets" };

@@ -1,8 +1,8 @@
 //! `completions` and `man`: for shells and for `man`, from the command line itself.
 
-use super::Cli;
+use super::{BadInput, Cli};
 use crate::deliver;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, CommandFactory};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,6 +60,9 @@ impl Man {
             deliver::stdout(titled(&page).as_bytes())?;
             return Ok(ExitCode::SUCCESS);
         };
+        if deliver::is_stdout(&folder) {
+            bail!(BadInput("-o: the pages go into a folder: name one instead of `-`, or leave `-o` out and the page of the whole is printed".to_owned()));
+        }
         std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
         let made = tempfile::tempdir().context("making a temporary folder")?;
         clap_mangen::generate_to(all, made.path()).context("writing manual pages")?;

@@ -47,7 +47,7 @@ impl Explain {
         }
         let machine = explain(&profile, &plan, &crate::load::places(&input))?;
         if let Some(path) = &self.html {
-            deliver::file(path, page(&machine)?.as_bytes(), 0o644)?;
+            deliver::output(path, page(&machine)?.as_bytes(), 0o644)?;
             return Ok(ExitCode::SUCCESS);
         }
         let text = match (self.json, self.what.as_deref()) {

@@ -197,7 +197,7 @@ fn bar(rows: usize, verbosity: Verbosity) -> ProgressBar {
 /// The hosts of a table: CSV with a head, or a YAML list of mappings.
 fn table(path: &Path) -> Result<Vec<Row>> {
     // It may be a pipe, which is read once and has no size before.
-    let bytes = yaml::read_some(path, MAX_TABLE).with_context(|| format!("reading {}", path.display()))?;
+    let bytes = yaml::read_some(path, MAX_TABLE).map_err(|error| BadInput(format!("{} cannot be read: {error}", path.display())))?;
     if bytes.len() > MAX_TABLE {
         bail!(BadInput(format!("{} has more than {MAX_TABLE} bytes: split it", path.display())));
     }
@@ -234,6 +234,33 @@ fn delimiter(bytes: &[u8]) -> u8 {
     [b',', b';', b'\t'].into_iter().find(|byte| head.contains(byte)).unwrap_or(b',')
 }
 
+/// The line of a quote that nothing closes: what comes after it would all be one cell.
+fn open_quote(bytes: &[u8], delimiter: u8) -> Option<usize> {
+    enum At {
+        Start,
+        Bare,
+        Quoted,
+        Closed,
+    }
+    let (mut at, mut line, mut opened) = (At::Start, 1, 1);
+    for byte in bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes) {
+        at = match (at, *byte) {
+            (At::Start, b'"') => {
+                opened = line;
+                At::Quoted
+            }
+            (At::Quoted, b'"') => At::Closed,
+            // Two of them stand for one; any other byte leaves a quoted cell as it is.
+            (At::Closed, b'"') | (At::Quoted, _) => At::Quoted,
+            (_, b'\n' | b'\r') => At::Start,
+            (_, byte) if byte == delimiter => At::Start,
+            _ => At::Bare,
+        };
+        line += usize::from(*byte == b'\n');
+    }
+    matches!(at, At::Quoted).then_some(opened)
+}
+
 fn csv_rows(path: &Path, bytes: &[u8]) -> Result<Vec<Row>> {
     let wrong = |error: csv::Error| {
         let line = error.position().map_or(String::new(), |position| format!("{}:", position.line()));
@@ -244,10 +271,20 @@ fn csv_rows(path: &Path, bytes: &[u8]) -> Result<Vec<Row>> {
         };
         BadInput(format!("{}:{line} {why}", path.display()))
     };
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(delimiter(bytes)).from_reader(bytes);
+    let delimiter = delimiter(bytes);
+    if let Some(line) = open_quote(bytes, delimiter) {
+        bail!(BadInput(format!("{}:{line}: the quote is not closed: write `\"` at the end of its cell, and twice where one stands within", path.display())));
+    }
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(delimiter).from_reader(bytes);
     let head: Vec<String> = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();
+    // The reader goes over empty lines before it.
+    let line = 1 + bytes.split(|byte| *byte == b'\n').take_while(|line| line.is_empty() || *line == b"\r").count();
+    let mut known = HashSet::new();
+    if let Some(column) = head.iter().find(|column| !known.insert(column.as_str())) {
+        bail!(BadInput(format!("{}:{line}: the column `{column}` is there twice, and one value would be taken for the other: keep one of them", path.display())));
+    }
     let Some(name) = head.iter().position(|column| column == "name") else {
-        bail!(BadInput(format!("{}:1: no column is called `name`: the first line names the columns, the others are paths of the profile, as `name,domain,host.timezone`", path.display())));
+        bail!(BadInput(format!("{}:{line}: no column is called `name`: the first line names the columns, the others are paths of the profile, as `name,domain,host.timezone`", path.display())));
     };
     let mut rows = Vec::new();
     for record in reader.records() {

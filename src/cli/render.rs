@@ -86,7 +86,12 @@ pub(super) fn address(text: &str) -> Result<Url, String> {
 
 impl Render {
     /// Runs the command.
-    pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
+    pub fn run(mut self, verbosity: Verbosity) -> Result<ExitCode> {
+        self.output = self.output.filter(|path| !deliver::is_stdout(path));
+        if self.hosts.is_some() && self.output.is_none() {
+            crate::tell!("error: the hosts' files go into a folder: say where with `-o FOLDER`");
+            return Ok(ExitCode::from(BAD_INPUT));
+        }
         if self.format == Shape::Bundle && self.output.is_none() && !self.size {
             crate::tell!("error: a bundle is a folder: say where with `-o FOLDER`");
             return Ok(ExitCode::from(BAD_INPUT));

@@ -1,6 +1,6 @@
 //! `seal`: the secrets that do not travel in the user-data.
 
-use super::{BAD_INPUT, Source, Verbosity, load_profile};
+use super::{BAD_INPUT, BadInput, Source, Verbosity, load_profile};
 use crate::load::Input;
 use crate::resolve::Ask;
 use crate::{deliver, encode, plan};
@@ -29,6 +29,9 @@ pub struct Seal {
 impl Seal {
     /// Runs the command.
     pub fn run(self, verbosity: Verbosity) -> Result<ExitCode> {
+        if deliver::is_stdout(&self.output) {
+            bail!(BadInput("-o: two files are written, the second beside the first: name a file instead of `-`".to_owned()));
+        }
         let beside = PathBuf::from(format!("{}.json", self.output.display()));
         let input = Input { ask: Ask::Sealed, outputs: vec![self.output.clone(), beside.clone()], ..self.source.input() };
         let Some(profile) = load_profile(&input, verbosity) else { return Ok(ExitCode::from(BAD_INPUT)) };

@@ -91,7 +91,7 @@ impl Sign {
         };
         let bundle = signed::sign(&signed::content(&plan, serial, secrets.as_deref())?, &key, &plan.name, serial)?;
         match &self.output {
-            Some(path) => deliver::file(path, bundle.as_bytes(), 0o644)?,
+            Some(path) => deliver::output(path, bundle.as_bytes(), 0o644)?,
             None => deliver::stdout(bundle.as_bytes())?,
         }
         if verbosity > Verbosity::Quiet {

@@ -55,9 +55,9 @@ pub fn image(files: &[(&str, &[u8])]) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Writes the seed to `path`, readable by the owner alone, for user-data may hold secrets.
+/// Writes the seed to `path` or, for `-`, to standard output, readable by the owner alone, for user-data may hold secrets.
 pub fn iso(path: &Path, files: &[(&str, &[u8])]) -> Result<()> {
-    super::file(path, &image(files)?, 0o600)
+    super::output(path, &image(files)?, 0o600)
 }
 
 fn ucs2(text: &str) -> Vec<u8> {

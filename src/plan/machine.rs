@@ -12,6 +12,10 @@ pub struct Packages {
     fetch: Vec<&'static str>,
     docker: Vec<&'static str>,
     harden: Vec<&'static str>,
+    /// What `edge` installs at its end, by name: its configuration stands before it comes.
+    web: Vec<&'static str>,
+    /// What `docker` installs before all else, by name: it reads the key of Docker's repository.
+    key: Vec<&'static str>,
 }
 
 impl Packages {
@@ -30,6 +34,7 @@ impl Packages {
         if web {
             edge.push("logrotate");
         }
+        let key = if profile.docker.source == DockerSource::Upstream { vec!["gnupg"] } else { Vec::new() };
         let mut docker = match profile.docker.source {
             DockerSource::Distribution => facts.docker_packages.unwrap_or_default().to_vec(),
             DockerSource::Upstream => facts.docker_upstream_packages.to_vec(),
@@ -57,12 +62,12 @@ impl Packages {
                 list.push("openssh-client");
             }
         }
-        Self { edge, fetch, docker, harden }
+        Self { edge, fetch, docker, harden, web: if web { vec!["nginx"] } else { Vec::new() }, key }
     }
 
     /// All of them in the order of installation.
     pub fn all(&self) -> Vec<String> {
-        [&self.edge, &self.fetch, &self.docker, &self.harden].into_iter().flatten().map(|name| (*name).to_owned()).collect()
+        [&self.edge, &self.web, &self.fetch, &self.key, &self.docker, &self.harden].into_iter().flatten().map(|name| (*name).to_owned()).collect()
     }
 }
 
@@ -191,6 +196,7 @@ pub fn plan_json(profile: &Profile, stages: &[Stage], packages: &Packages) -> Re
     let tls = &profile.tls;
     let mut plan = json!({
         "name": profile.name,
+        "distribution": profile.distribution,
         "stages": rows,
         "host": profile.host,
         "admin": {"user": profile.admin.user},

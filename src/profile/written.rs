@@ -47,7 +47,7 @@ section! {
         /// Language of the runbook on the machine.
         language: with Language, "en", "pt-BR";
         /// Sections of your own at the end of the runbook, in Markdown: contacts, and what this stack alone needs.
-        runbook: optional Markdown, "none", "|\n  ## Contacts\n  …";
+        runbook: optional Markdown, "not set", "|\n  ## Contacts\n  …";
         /// A backup every night; what it holds is said by `x-bootstrap.backup` at services and volumes.
         backup: optional BackupWritten, "no backups", "{at: \"03:00\", keep: 7d}";
         /// A new machine begins with this off-site backup: `latest`, or a snapshot's ID.
@@ -65,17 +65,17 @@ section! {
         /// Secrets by name. They end in `/opt/<name>/.env` for Compose's interpolation, or as files.
         secrets: with Secrets, "{}", "{POSTGRES_PASSWORD: generate}";
         /// Where the secrets with `sealed: true` lie encrypted, for the machine to fetch once at its first boot.
-        sealed: optional SealedWritten, "none", "{url: \"https://files.example.com/agent.sealed\", file: agent.sealed.json}";
+        sealed: optional SealedWritten, "not set", "{url: \"https://files.example.com/agent.sealed\", file: agent.sealed.json}";
         /// A Compose file beside the profile, with what it includes and its services extend; `services`, `volumes`, `networks` and `configs` here are laid over it, as an overlay is.
         compose: optional Spanned<FilePath>, "only what is written here", "compose.yaml";
         /// Compose's services, passed on as written; what Compose cannot say stands in `x-bootstrap`.
         services: optional Services, "no stack", "{api: {image: \"nginx:1.27\"}}";
         /// Compose's volumes; one without a name of its own gets `<name>-<key>`.
-        volumes: optional Volumes, "none", "{redis-data: {}}";
+        volumes: optional Volumes, "not set", "{redis-data: {}}";
         /// Compose's networks; one without a name of its own gets `<name>-<key>`.
-        networks: optional Compose, "none", "{network: {}}";
+        networks: optional Compose, "not set", "{network: {}}";
         /// Compose's configs.
-        configs: optional Compose, "none", "{motd: {content: hello}}";
+        configs: optional Compose, "not set", "{motd: {content: hello}}";
     }
 }
 
@@ -198,9 +198,9 @@ section! {
         /// Name of the secret that holds a Slack webhook's URL.
         slack: optional Spanned<SecretName>, "nobody is told there", "SLACK_WEBHOOK_URL";
         /// Name of the secret that holds the URL of a dead man's switch, asked every minute for as long as alerts work.
-        heartbeat: optional Spanned<SecretName>, "none", "HEARTBEAT_URL";
+        heartbeat: optional Spanned<SecretName>, "not set", "HEARTBEAT_URL";
         /// Further receivers in Alertmanager's own words; `${NAME}` in them is filled in from the secrets.
-        receivers: optional Receivers, "none", "{webhook_configs: [{url: \"${WEBHOOK_URL}\"}]}";
+        receivers: optional Receivers, "not set", "{webhook_configs: [{url: \"${WEBHOOK_URL}\"}]}";
     }
 }
 
@@ -212,7 +212,7 @@ section! {
         /// How long copies stay on the machine; the newest one always does.
         keep: with Keep, "7d", "14d";
         /// A second copy elsewhere, encrypted, by restic.
-        offsite: optional OffsiteWritten, "none", "{repository: \"s3:https://s3.example.com/bucket\", password: RESTIC_PASSWORD}";
+        offsite: optional OffsiteWritten, "not set", "{repository: \"s3:https://s3.example.com/bucket\", password: RESTIC_PASSWORD}";
         /// PostgreSQL's log goes off-site every two minutes too: a server as it was at any moment (`bootstrapctl restore --to`).
         pitr: with bool, "false", "true";
     }
@@ -228,7 +228,7 @@ section! {
         /// Variables that restic wants, each with the name of the secret that it is filled from.
         environment: with Environment, "{}", "{AWS_ACCESS_KEY_ID: S3_KEY, AWS_SECRET_ACCESS_KEY: S3_SECRET}";
         /// For `sftp:`, name of the secret with the SSH private key, a file (`as: credential`).
-        ssh_key: optional Spanned<SecretName>, "none", "BACKUP_KEY";
+        ssh_key: optional Spanned<SecretName>, "not set", "BACKUP_KEY";
         /// How many are kept there.
         keep: with OffsiteKeep, "{}", "{daily: 7, weekly: 4, monthly: 6}";
     }
@@ -330,7 +330,7 @@ section! {
         /// Databases are saved before a new version starts, where there are backups; one that cannot be saved stops the deploy.
         backup: with bool, "true", "false";
         /// How often the registry or the repository is asked for a new version, which is then deployed; without it, never.
-        poll: optional Period, "never", "5m";
+        poll: optional Period, "not set", "5m";
         /// When that may happen, in local time.
         windows: with Vec<Window>, "[]", "[\"Mon-Fri 09:00-17:00\"]";
     }
@@ -534,7 +534,7 @@ section! {
     /// Certificates.
     Tls {
         /// Contact given to the certificate authority.
-        email: optional Email, "none", "ops@example.com";
+        email: optional Email, "not set", "ops@example.com";
         /// Fetch certificates by ACME; otherwise the machine keeps its self-signed ones.
         acme: with bool, "true", "false";
         /// ACME directory.
@@ -644,11 +644,11 @@ section! {
     /// What Compose cannot say of a service.
     Extension {
         /// One path of the web edge that leads here.
-        route: optional Spanned<RouteWritten>, "none", "{path: /, port: 8000}";
+        route: optional Spanned<RouteWritten>, "not set", "{path: /, port: 8000}";
         /// Several paths of the web edge that lead here.
         routes: with Vec<Spanned<RouteWritten>>, "[]", "[{path: /, port: 8000}, {path: /webhook/, port: 8000}]";
         /// Path that answers 200 when the service is well, asked on the first route's port.
-        health: optional Spanned<HealthPath>, "none", "/health";
+        health: optional Spanned<HealthPath>, "not set", "/health";
         /// Requests on the first route that nobody may succeed with, such as sign-up and first-run pages; the acceptance test sends each.
         closed: with Vec<Spanned<Request>>, "[]", "[\"POST /signup\"]";
         /// Git repository that the image is built from on the machine.
@@ -657,13 +657,13 @@ section! {
         /// `recreate` stops the old one first. Written at either, the service and all that share its image are deployed together.
         deploy: optional Spanned<Way>, "only by hand, `recreate`", "blue-green";
         /// Command that is run in a container of the new version before it starts, such as a migration; if it fails, the old version stays.
-        before: optional Command, "none", "[python3, manage.py, migrate]";
+        before: optional Command, "not set", "[python3, manage.py, migrate]";
         /// The same once the new version has taken over.
-        after: optional Command, "none", "[python3, manage.py, clear_cache]";
+        after: optional Command, "not set", "[python3, manage.py, clear_cache]";
         /// Published ports that everybody may reach; all others must be on 127.0.0.1.
         public_ports: with Vec<Spanned<PortRule>>, "[]", "[\"8883/tcp\"]";
         /// Where Prometheus finds its metrics.
-        metrics: optional MetricsWritten, "none", "{port: 8000}";
+        metrics: optional MetricsWritten, "not set", "{port: 8000}";
         /// The database that it is, for the backup: every database and role of a `postgres`, a snapshot of a `redis`.
         backup: optional Spanned<Store>, "its volumes say for themselves", "postgres";
         /// It may run on one machine alone: when another one was restored from this one's backups, it is stopped here.
@@ -714,7 +714,7 @@ section! {
         /// Pass WebSocket upgrades.
         websocket: with bool, "false", "true";
         /// Limit of requests per client address.
-        rate_limit: optional RateLimitWritten, "none", "{per_second: 10, burst: 20}";
+        rate_limit: optional RateLimitWritten, "not set", "{per_second: 10, burst: 20}";
         /// Largest request body.
         body_size: with Size, "10MiB", "50MiB";
         /// How long the service may take to answer.
@@ -738,11 +738,11 @@ section! {
         /// Its URL; by SSH for a deploy key.
         git: required GitUrl, "none: must be written", "git@git.example.com:me/app.git";
         /// Branch to build; or a tag.
-        branch: optional GitRefName, "none", "main";
+        branch: optional GitRefName, "not set", "main";
         /// Tag to build; or a branch.
-        tag: optional GitRefName, "none", "v1.0.0";
+        tag: optional GitRefName, "not set", "v1.0.0";
         /// Name of the secret that holds the SSH private key.
-        deploy_key: optional Spanned<SecretName>, "none: the repository is public", "DEPLOY_KEY";
+        deploy_key: optional Spanned<SecretName>, "not set: the repository is public", "DEPLOY_KEY";
     }
 }
 
@@ -831,11 +831,11 @@ section! {
         /// Made on the machine at first boot, of this many characters `[A-Za-z0-9]`; never in user-data.
         generate: optional SecretLength, "32 for the word `generate`", "64";
         /// Variable of `--env-file` or of the environment to take it from when rendering.
-        env: optional Spanned<EnvName>, "none", "SLACK_WEBHOOK_URL";
+        env: optional Spanned<EnvName>, "not set", "SLACK_WEBHOOK_URL";
         /// File beside the profile to take it from when rendering.
-        file: optional Spanned<FilePath>, "none", "gcp.json";
+        file: optional Spanned<FilePath>, "not set", "gcp.json";
         /// Command whose output it is, run when rendering, such as a password manager's; one line break at the end is not part of it.
-        command: optional Spanned<Command>, "none", "[op, read, \"op://ops/slack/url\"]";
+        command: optional Spanned<Command>, "not set", "[op, read, \"op://ops/slack/url\"]";
         /// Not embedded in user-data: `seal` encrypts the value, and the machine fetches it once from the profile's `sealed.url`.
         sealed: with bool, "false", "true";
         /// Brought by `bootstrapctl secrets set` once the machine runs; services that need it wait until then.

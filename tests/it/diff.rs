@@ -58,7 +58,7 @@ fn a_bundle_is_a_machine_like_its_profile() {
     std::fs::write(here.join("new.yaml"), profile(&OLD.replace("backup: {}", "backup: {keep: 9d}"))).expect("writes");
     let (code, said) = diff(here, "out", "new.yaml");
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("what is saved, or for how long, changes"), "{said}");
+    assert!(said.contains("backup.keep changes from 7d to 9d"), "{said}");
     std::fs::create_dir(here.join("empty")).expect("makes a folder");
     assert_eq!(diff(here, "empty", "old.yaml").0, Some(2));
 }
@@ -99,5 +99,50 @@ fn whatever_changes_is_told() {
         std::fs::write(here.join("new.yaml"), profile(&base.replace(from, to))).expect("writes");
         let (code, said) = diff(here, "old.yaml", "new.yaml");
         assert!(code == Some(1) && said.contains(told), "{to}:\n{said}");
+    }
+}
+
+const ELSEWHERE: &str = "backup: {pitr: true, offsite: {repository: \"rest:https://h/\", password: TOKEN, keep: {daily: 7}}}";
+
+#[test]
+fn what_the_backup_loses_is_told_with_the_data_at_risk() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let here = folder.path();
+    for (base, from, to, heading, told) in [
+        ("backup: {}", ", x-bootstrap: {backup: postgres}", "", "Careful", "`db` is no longer in the backup"),
+        ("backup: {}", "o: {x-bootstrap: {backup: pause}}", "o: ", "Careful", "the volume `o` is no longer in the backup"),
+        ("backup: {}", "o: {x-bootstrap: {backup: pause}}", "o: {x-bootstrap: {backup: stop}}", "Besides", "the volume `o` is saved in another way"),
+        ("backup: {}", "backup: {}", "backup: {keep: 3d}", "Careful", "backup.keep changes from 7d to 3d: what is beyond that is deleted"),
+        ("backup: {}", "backup: {}", "backup: {keep: 36h}", "Careful", "backup.keep changes from 7d to 36h"),
+        ("backup: {}", "backup: {}", "backup: {at: \"04:30\"}", "Besides", "backup.at changes from 03:00 to 04:30"),
+        ("backup: {}", "backup: {}", "", "Careful", "no backup is made any more"),
+        (ELSEWHERE, ELSEWHERE, "backup: {}", "Careful", "no backup leaves the machine any more"),
+        (ELSEWHERE, "https://h/", "https://i/", "Careful", "backups go to another repository"),
+        (ELSEWHERE, "daily: 7", "daily: 2", "Careful", "backup.offsite.keep.daily changes from 7 to 2: what is beyond that is deleted"),
+        (ELSEWHERE, "pitr: true, ", "", "Careful", "PostgreSQL's log goes elsewhere no more"),
+    ] {
+        let base = OLD.replace("backup: {}", base);
+        assert!(base.contains(from), "{from}");
+        std::fs::write(here.join("old.yaml"), profile(&base)).expect("writes");
+        std::fs::write(here.join("new.yaml"), profile(&base.replace(from, to))).expect("writes");
+        let (code, said) = diff(here, "old.yaml", "new.yaml");
+        assert_eq!(code, Some(1), "{said}");
+        let below = said.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| line.starts_with(' '));
+        assert!(below.into_iter().any(|line| line.contains(told)), "{to}: {told}:\n{said}");
+        assert!(!said.contains("geheim") && !said.contains("changes: keep"), "{said}");
+    }
+}
+
+#[test]
+fn another_distribution_is_a_new_machine() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let here = folder.path();
+    std::fs::write(here.join("old.yaml"), profile(OLD)).expect("writes");
+    std::fs::write(here.join("new.yaml"), profile(OLD).replace("debian-13", "debian-12")).expect("writes");
+    tool(here).env("TOKEN", "geheim-1").args(["-q", "render", "old.yaml", "-o", "user-data"]).assert().success();
+    for old in ["old.yaml", "user-data"] {
+        let (code, said) = diff(here, old, "new.yaml");
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.starts_with("Careful\n  machine   the distribution changes from debian-13 to debian-12: that is a new machine, for no running machine changes its distribution\n"), "{said}");
     }
 }

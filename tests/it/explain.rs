@@ -51,6 +51,25 @@ fn all_of_it_is_told_or_one_part() {
 }
 
 #[test]
+fn packages_are_all_that_the_stages_install() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (code, said) = explain(folder.path(), &["packages"]);
+    assert!(code == Some(0) && said.contains("logrotate nginx docker.io"), "{said}");
+    let (code, said) = explain(folder.path(), &["packages", "--set", "docker.source=docker"]);
+    let packages: Vec<&str> = said.split_whitespace().collect();
+    assert!(code == Some(0) && packages.contains(&"docker-ce"), "{said}");
+    // What the scripts name themselves stands in no list of the machine's.
+    let stages = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("cloud-init/stages")).expect("the stages");
+    let text: String = stages.flatten().map(|stage| std::fs::read_to_string(stage.path()).expect("a stage") + "\n").collect();
+    let named = text.lines().filter_map(|line| line.trim().strip_prefix("install ")).filter(|rest| !rest.starts_with(['$', '-']));
+    let named: Vec<&str> = named.flat_map(str::split_whitespace).collect();
+    assert!(named.contains(&"nginx"), "{named:?}");
+    assert!(named.iter().all(|name| packages.contains(name)), "{named:?}: {said}");
+    let (code, said) = explain(folder.path(), &["packages", "--set", "domain=null", "--set", "services=null", "--set", "volumes=null", "--set", "secrets=null", "--set", "backup=null"]);
+    assert!(code == Some(0) && !said.contains("nginx"), "{said}");
+}
+
+#[test]
 fn the_page_needs_nothing_else_and_holds_no_secret() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (code, said) = explain(folder.path(), &["--html", "machine.html"]);

@@ -42,6 +42,10 @@ fn each_row_is_a_machine_and_a_bad_one_stops_no_other() {
         ("path.csv", "name\n../../etc/x\n", "no host name"),
         ("head.csv", "host,domain\na,b\n", "no column is called `name`"),
         ("ragged.csv", "name,domain\na,b,c\n", "ragged.csv:2: the row has 3 cells, and the head 2"),
+        ("column.csv", "name,domain,domain\na,b,c\n", "column.csv:1: the column `domain` is there twice"),
+        ("name.csv", "\nname;ssh.port;name\na;22;b\n", "name.csv:2: the column `name` is there twice"),
+        ("quote.csv", "name,host.timezone\na,\"UTC\"\nb,\"U\"\"TC\nc,UTC\n", "quote.csv:3: the quote is not closed"),
+        ("first.csv", "\u{feff}\"name\na\n", "first.csv:1: the quote is not closed"),
         ("empty.csv", "name\n", "names no host"),
         ("bytes.csv", "name\n\u{0}\n", "no host name"),
         ("map.yaml", "name: a\n", "a list of hosts"),
@@ -52,6 +56,9 @@ fn each_row_is_a_machine_and_a_bad_one_stops_no_other() {
         out(name, "c").assert().code(2).stderr(predicate::str::contains(said));
         assert!(written(&here.join("c")).is_empty(), "{name}");
     }
+    // Quotes that are closed, also over lines, and one within a cell.
+    std::fs::write(here.join("quoted.csv"), "\"name\",\"runbook\"\n\"web1\",\"a \"\"b\"\",\nc\"\nweb2,5\"\n").expect("writes");
+    out("quoted.csv", "g").assert().success();
     // As spreadsheets write it where the comma is the decimal sign.
     std::fs::write(here.join("excel.csv"), "\u{feff}name;host.timezone;ssh.port\r\nweb1;Europe/Lisbon;2222\r\nweb2;;\r\n").expect("writes");
     out("excel.csv", "e").assert().success();
@@ -67,7 +74,8 @@ fn each_row_is_a_machine_and_a_bad_one_stops_no_other() {
     out("hosts.yaml", "hosts.csv").assert().code(2).stderr(predicate::str::contains("hosts.csv is a file"));
     tool(here).args(["render", "p.yaml", "--hosts", "hosts.csv"]).assert().code(2);
     tool(here).args(["render", "p.yaml", "--hosts", "hosts.csv", "-o", "d", "--format", "bundle"]).assert().code(2);
-    tool(here).args(["render", "p.yaml", "--hosts", "nowhere.csv", "-o", "d"]).assert().failure();
+    tool(here).args(["render", "p.yaml", "--hosts", "nowhere.csv", "-o", "d"]).assert().code(2).stderr(predicate::str::contains("nowhere.csv cannot be read"));
+    assert!(!here.join("d").exists());
 }
 
 #[test]

@@ -94,6 +94,10 @@ fn the_reference_mentions_every_option() {
     }
     let markdown = profile::markdown();
     assert!(profile::docs().iter().all(|field| markdown.contains(&field.path)));
+    // A default in one word is a value that may be written.
+    for field in profile::docs().iter().filter(|field| ["none", "never"].contains(&field.default)) {
+        assert!(field.type_name.contains(&format!("`{}`", field.default)), "{}: {}", field.path, field.default);
+    }
 }
 
 #[test]

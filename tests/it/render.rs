@@ -95,6 +95,38 @@ fn errors_end_with_2_and_write_nothing() {
 }
 
 #[test]
+fn a_dash_is_standard_output_or_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let here = |arguments: &[&str]| {
+        let mut command = tool();
+        command.current_dir(folder.path()).arg("-q").args(arguments);
+        command
+    };
+    let printed = |arguments: &[&str]| {
+        let output = here(arguments).output().expect("running");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    assert_eq!(printed(&["render", "minimal", "-o", "-"]), render(&["minimal"]));
+    assert_eq!(printed(&["render", "minimal", "--size", "-o", "-"]), render(&["minimal", "--size"]));
+    assert!(printed(&["explain", "minimal", "--html", "-"]).starts_with(b"<!"));
+    for command in ["iso", "bundle"] {
+        here(&[command, "minimal", "-o", "file"]).assert().success();
+        assert!(printed(&[command, "minimal", "-o", "-"]) == fs::read(folder.path().join("file")).expect("the file"), "{command}");
+    }
+    for (arguments, said) in [
+        (&["render", "minimal", "--format", "bundle", "-o", "-"][..], "a bundle is a folder"),
+        (&["render", "minimal", "--hosts", "hosts.csv", "-o", "-"][..], "the hosts' files go into a folder"),
+        (&["seal", "minimal", "-o", "-"][..], "name a file instead of `-`"),
+        (&["man", "-o", "-"][..], "name one instead of `-`"),
+    ] {
+        here(arguments).assert().code(2).stdout("").stderr(predicate::str::contains(said));
+    }
+    let names: Vec<_> = fs::read_dir(folder.path()).expect("the folder").flatten().map(|row| row.file_name()).collect();
+    assert_eq!(names, ["file"]);
+}
+
+#[test]
 fn a_given_secret_is_in_the_payload_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let env = folder.path().join("env");
