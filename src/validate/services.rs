@@ -1,5 +1,6 @@
 //! Services: what will surprise somebody once they run on a machine that nobody logs in to.
 
+use crate::compose::parts;
 use crate::profile::reader::{nearest, shown};
 use crate::report::{Report, SourceId, Span};
 use crate::resolve::{Extended, Resolved};
@@ -168,6 +169,22 @@ pub(super) fn sources(service: &Node) -> Vec<(&str, bool, Span)> {
                 let source = entry.get("source").and_then(Node::as_str)?;
                 (bind || volume).then_some((source, bind, entry.span))
             }
+        })
+        .collect()
+}
+
+/// What is mounted, whether it is a path of the machine, and where it stands in the container.
+pub(super) fn targets(service: &Node) -> Vec<(&str, bool, &str)> {
+    let entries = service.get("volumes").and_then(Node::as_seq).unwrap_or_default();
+    let bind = |entry: &Node| entry.get("type").and_then(Node::as_str) == Some("bind");
+    entries
+        .iter()
+        .filter_map(|entry| match &entry.kind {
+            Kind::Scalar { text, .. } => match parts(text)[..] {
+                [source, place, ..] => Some((source, source.starts_with(['.', '/', '~', '$']), place)),
+                _ => None,
+            },
+            _ => Some((entry.get("source")?.as_str()?, bind(entry), entry.get("target")?.as_str()?)),
         })
         .collect()
 }
