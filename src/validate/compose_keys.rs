@@ -179,7 +179,7 @@ fn described(value: &Node) -> &'static str {
 }
 
 /// An unquoted number by YAML 1.1 and 1.2, of which Compose's reader takes both.
-fn number(text: &str) -> Option<f64> {
+pub(super) fn number(text: &str) -> Option<f64> {
     let plain = text.replace('_', "").to_ascii_lowercase();
     let digits = plain.trim_start_matches(['+', '-']);
     let sign = if plain.starts_with('-') { -1.0 } else { 1.0 };

@@ -154,6 +154,9 @@ rejects! {
          11:68 error[invalid-value] `POST a b` is not a request | write a path, with `POST` or `PUT` before it where that is meant, as `POST /signup`";
     source_without_reference: service("x-bootstrap: {source: {git: \"https://g.dev/a.git\"}}") =>
         "11:27 error[git-reference] neither `branch` nor `tag` is written | say what to build: `branch: main` or `tag: v1.0.0`";
+    ssh_without_a_key: service("x-bootstrap: {source: {git: \"git@g.dev:me/a.git\", branch: main}}\nbuild: .") =>
+        "11:33 error[deploy-key] by SSH nobody gets in without a key, and the machine has none | add `deploy_key: DEPLOY_KEY` beside it, and the secret as `{file: deploy_key, as: credential}`; or write `https://…`, if the repository is public";
+    ssh_by_its_url: service("x-bootstrap: {source: {git: \"ssh://git@g.dev/me/a.git\", branch: main, deploy_key: [a]}}\nbuild: .").lines().filter(|line| line.contains("by SSH")).collect::<String>() => "";
     git_option: service("x-bootstrap: {source: {git: \"--upload-pack=x\", branch: main}}") =>
         "11:33 error[invalid-value] `--upload-pack=x` is not a git URL | write `git@host:owner/project.git`, `ssh://…` or `https://…`";
     variable: service("environment: {A: \"${TOKN}\"}").replace("t.dev", "") =>
@@ -195,6 +198,14 @@ rejects! {
         "11:5 error[blue-green] with `container_name` there cannot be two of `a`, as for `deploy: blue-green` | take it out, or write `deploy: recreate`\n\
          12:5 error[blue-green] with `ports` there cannot be two of `a`, as for `deploy: blue-green` | take it out: routes publish on 127.0.0.1; or write `deploy: recreate`\n\
          13:14 error[blue-green] with `replicas` there cannot be one of `a` at a time, as for `deploy: blue-green` | take it out, or write `deploy: recreate`";
+    several_behind_one_route: service("deploy: {replicas: 2}\nx-bootstrap: {route: {port: 1}}").lines().next().unwrap_or_default() =>
+        "11:14 error[replicas] with `replicas` there are several of `a`, and one alone can be where its route leads: 127.0.0.1 has the port once | take `replicas` out, and let the process itself have several workers, or give each container a service of its own";
+    several_that_publish_one_port: service("scale: 0x2\nports: [\"127.0.0.1:8080-8081:80-81\"]") =>
+        "11:5 error[replicas] with `scale` there are several of `a`, and one alone can publish its `ports`: the machine has each once | take `scale` out, and let the process itself have several workers, or give each container a service of its own";
+    several_of_one_name: service("scale: 2\ncontainer_name: app") =>
+        "11:5 error[replicas] with `scale` there are several of `a`, and one alone can bear its `container_name` | take `scale` out, and let the process itself have several workers, or give each container a service of its own";
+    several_that_meet_nowhere: service("scale: 2\nports: [\"127.0.0.1:8080-8081:80\"]") => "";
+    one_behind_a_route: service("scale: 1\nx-bootstrap: {route: {port: 1}}") => "";
     two_under_one_address: service("networks: {default: {ipv4_address: 10.0.0.2}}\nx-bootstrap: {deploy: blue-green}") =>
         "11:26 error[blue-green] with `ipv4_address` the new `a` would be asked before it is live | take it out: the live one bears the service's name";
     two_that_others_share: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}, x-bootstrap: {deploy: blue-green}}\n  b: {image: \"x:1\", restart: always, healthcheck: {test: x}, network_mode: \"service:a\"}\n  a-green: {image: \"x:1\", restart: always, healthcheck: {test: x}, links: [a]}\n") =>
