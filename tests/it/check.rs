@@ -184,6 +184,26 @@ rejects! {
         "11:15 warning[relative-path] nothing puts `./conf` on the machine: Docker makes an empty folder there, of which no backup is made | for data use a named volume; for files `configs` with `content`, a secret with `as: credential`, or the image";
     docker_socket: service("volumes: [\"/var/run/docker.sock:/var/run/docker.sock\"]") =>
         "11:15 warning[docker-socket] with Docker's socket `a` is root on the machine | put a read-only socket proxy between them";
+    what_only_docker_refuses: service("container_name: a b\nexpose: [a, 70000, null]\nnetwork_mode: bogus") =>
+        "11:21 error[wrong-value] `a b` is no name for a container to Docker | use two letters, digits, `.`, `_` and `-` or more, and begin with a letter or digit; or leave it out\n\
+         12:14 error[wrong-value] `expose` is a list of ports, and this is `a` | write the number of a port, `3000`, or a range, `\"3000-3005\"`; or take it out, for services reach each other without\n\
+         12:17 error[wrong-value] `expose` is a list of ports, and this is `70000` | write the number of a port, `3000`, or a range, `\"3000-3005\"`; or take it out, for services reach each other without\n\
+         12:24 error[wrong-value] `expose` is a list of ports, and this is nothing | write the number of a port, `3000`, or a range, `\"3000-3005\"`; or take it out, for services reach each other without\n\
+         13:19 error[wrong-value] there is no network `bogus`, and Docker makes no container without it | write `none`, `host`, `bridge` or `service:NAME`; a network of the stack stands under `networks`";
+    what_is_never_started: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}, depends_on: [t]}\n  b: {image: \"x:1\", restart: always, healthcheck: {test: x}, depends_on: [t], profiles: [q]}\n  t: {image: \"x:1\", restart: always, healthcheck: {test: x}, profiles: [p], network_mode: \"service:b\"}\n  c: {image: \"x:1\", restart: always, healthcheck: {test: x}, pid: \"service:t\"}") =>
+        "6:75 error[optional-service] `t` is started only for a Compose profile of its own, and Compose starts nothing while `a` waits for it | take `profiles` out of `t`, or write `t: {condition: service_started, required: false}` here\n\
+         9:67 error[optional-service] `t` is started only for a Compose profile of its own, and `c` cannot be without it | take `profiles` out of `t`, or this out";
+    configs_that_stand_nowhere: Test::service("configs: [mott, {source: other}]").set("configs={motd: {content: x}}").findings() =>
+        "11:15 error[undeclared] the config `mott` is not declared under `configs` | did you mean `motd`?\n\
+         11:30 error[undeclared] the config `other` is not declared under `configs` | add `configs: {other: {content: …}}`";
+    secrets_that_stand_nowhere: Test::new("compose: c.yaml\nsecrets: {T: generate}\n").file("c.yaml", "services: {a: {image: \"x:1\", restart: always, healthcheck: {test: x}, secrets: [t, other]}}\nsecrets: {t: {environment: T}}\n").findings().lines().filter(|line| line.contains("[undeclared]")).collect::<String>() =>
+        "1:84 error[undeclared] the secret `other` is not declared under `secrets` | add it there, as `other: {environment: NAME}` with the name of one of the profile's";
+    mounts_that_are_none: service("volumes: [5, {source: /a, target: /a}, {type: volume, source: v}, \":/x\"]") =>
+        "11:15 error[wrong-type] a mount is a text or a mapping to Compose, and this is a number | write it as `NAME:/PLACE`, and `NAME` under `volumes`\n\
+         11:18 error[missing-field] this does not say of what type the mount is | add `type: bind`, or write it in short, as `NAME:/PLACE`\n\
+         11:44 error[missing-field] this does not say where in the container the mount is | add `target: /PLACE`\n\
+         11:44 error[undeclared] the volume `v` is not declared under `volumes` | add `volumes: {v: {}}`\n\
+         11:71 error[wrong-value] `:/x` does not say what is mounted where | write it as `NAME:/PLACE`, and `NAME` under `volumes`";
     undeclared_volume: service("volumes: [\"data:/data\"]") =>
         "11:15 error[undeclared] the volume `data` is not declared under `volumes` | add `volumes: {data: {}}`";
     network_past_the_firewall: said("services: {b: {image: \"x:1\", restart: always, healthcheck: {test: x}, networks: [m, n]}}\nnetworks: {m: {driver: macvlan}, n: {driver_opts: {com.docker.network.bridge.name: web0}}}") =>
@@ -194,7 +214,7 @@ rejects! {
     no_services: said("services: {}") =>
         "5:11 error[no-services] there is no service in `services`, so there is nothing to start | add one, or take the stack out of the profile";
     a_job_needs_no_restart: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}, depends_on: {j: {condition: service_completed_successfully}}}\n  j: {image: \"x:1\"}") => "";
-    two_at_once: service("container_name: c\nports: [\"127.0.0.1:1:1\"]\ndeploy: {replicas: 2}\nx-bootstrap: {deploy: blue-green}") =>
+    two_at_once: service("container_name: cc\nports: [\"127.0.0.1:1:1\"]\ndeploy: {replicas: 2}\nx-bootstrap: {deploy: blue-green}") =>
         "11:5 error[blue-green] with `container_name` there cannot be two of `a`, as for `deploy: blue-green` | take it out, or write `deploy: recreate`\n\
          12:5 error[blue-green] with `ports` there cannot be two of `a`, as for `deploy: blue-green` | take it out: routes publish on 127.0.0.1; or write `deploy: recreate`\n\
          13:14 error[blue-green] with `replicas` there cannot be one of `a` at a time, as for `deploy: blue-green` | take it out, or write `deploy: recreate`";
