@@ -302,9 +302,17 @@ rejects! {
          15:18 error[wrong-type] `working_dir` is a text to Compose, and this is nothing | leave `working_dir` out, or write what belongs there";
     numbers_and_words_for_texts: service("user: 1000\nstop_grace_period: 10\nhostname: !!str 1\ndomainname: \"1\"\ncommand: [sleep, 10]\nprivileged: \"${P:-true}\"\ncpus: true\nlogging: {driver: local, options: {max-size: 1m, max-file: 3}}") =>
         "11:11 error[wrong-type] `user` is a text to Compose, and this is a number | write it in quotes: `user: \"1000\"`\n\
-         12:24 error[wrong-type] `stop_grace_period` is a text to Compose, and this is a number | write it in quotes: `stop_grace_period: \"10\"`\n\
+         12:24 error[wrong-type] `stop_grace_period` is a text to Compose, and this is a number | write its unit as well: `stop_grace_period: 10s`\n\
          15:22 error[wrong-type] `command` is a list of texts to Compose, and this is a number | write it in quotes: `\"10\"`\n\
          17:11 error[wrong-type] `cpus` is a text or a number to Compose, and this is true or false | write it as `cpus: …`, in one line";
+    a_policy_that_is_true: Test::raw(&format!("version: 1\nname: t\ndistribution: debian-13\nadmin: {{ssh_keys: [{KEY}]}}\nservices: {{a: {{image: \"x:1\", healthcheck: {{test: x}}, restart: true}}}}")).findings() =>
+        "5:63 error[wrong-type] `restart` is a text to Compose, and this is true or false | write `restart: unless-stopped`, `always` or `on-failure`; or `\"no\"`, in quotes";
+    numbers_where_mappings_should_be: said("backup: 5\nmonitoring: none\ndocker: true") =>
+        "5:9 error[wrong-type] a mapping is expected here, and this is a number | write it as in `backup: {at: \"03:00\", keep: 7d}`\n\
+         7:9 error[wrong-type] a mapping is expected here, and this is true or false | write it as in `docker: {source: distribution}`";
+    a_text_that_is_appended: Test::new("aliases: [www.t.dev]\ndomain: t.dev").overlay("aliases+: b.t.dev").findings().lines().next_back().unwrap_or_default() =>
+        "1:1 error[append] `aliases+` appends to a list, and this is text | write `aliases+: […]`, or `aliases: …` to replace it";
+    a_text_that_is_appended_in_a_service: service("ports+: x") => "11:5 error[append] `ports+` appends to a list, and this is text | write `ports+: […]`, or `ports: …` to replace it";
     files_that_need_not_be_there: service("env_file: [{path: ./more.env, required: false}]") => "";
     nothing_is_included: Test::new("compose: c.yaml").file("c.yaml", "include: []\nservices: {a: {image: \"x:1\", restart: always, healthcheck: {test: x}}}\n").findings() => "";
     not_external: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}}\nvolumes: {v: {external: \"false\"}, w: {external: false}}") => "";
@@ -449,6 +457,21 @@ fn a_secret_that_is_written_out_is_told_and_not_shown() {
     }
     for line in ["environment: {DB_PASSWORD_FILE: /run/secrets/db}", "environment: {ALLOW_EMPTY_PASSWORD: \"yes\", COMPASS: north}", "environment: {URL: \"https://t.dev/\"}"] {
         assert!(!Test::service(line).load().report.render_human(false, 100).contains("open-secret"), "{line}");
+    }
+}
+
+#[test]
+fn no_finding_shows_a_line_with_a_secret_on_it() {
+    for line in ["environment: {SMTP_PASS: hunter2, URL: \"https://shop.example.com\"}", "environment: {SMTP_PASS: hunter2, B: \"${é}\"}", "environment: {SMTP_PASS: hunter2}\nenvironmen: {SMTP_PASS: hunter2}"] {
+        let loaded = Test::service(line).load();
+        assert!(loaded.report.findings().len() > 1, "{line}");
+        // Not even where the finding that would hide it is left out.
+        for only in [false, true] {
+            let mut report = loaded.report.clone();
+            if only { report.only_errors() }
+            let said = report.render_human(false, 100);
+            assert!(!said.contains("hunter2"), "{line}:\n{said}");
+        }
     }
 }
 

@@ -38,6 +38,11 @@ fn named(names: &str, name: &str) -> bool {
     names.split(' ').any(|one| one == name)
 }
 
+/// Whether a key takes a length of time.
+pub(super) fn is_duration_of(name: &str) -> bool {
+    named(DURATIONS, name)
+}
+
 /// The form of a key's value, where it is one; `shapes` are the letters of the table.
 fn form(place: &str, name: &str, shapes: &str, newest: bool) -> Option<Form> {
     match name {
