@@ -19,6 +19,7 @@ pub mod diff;
 pub mod dotenv;
 pub mod encode;
 pub mod explain;
+pub mod hidden;
 pub mod http;
 pub mod interpolation;
 pub mod lab;

@@ -2,7 +2,6 @@
 
 mod docs;
 mod embedded;
-pub mod hidden;
 mod keys;
 pub mod model;
 pub mod quantity;
@@ -12,6 +11,7 @@ mod size;
 pub mod text;
 pub mod written;
 
+pub use crate::hidden;
 pub use docs::{docs, markdown};
 pub use embedded::{embedded, embedded_names};
 pub use keys::{Certificates, SshKey};

@@ -67,9 +67,12 @@ impl Reader<'_> {
             self.wrong_type(node, "a mapping");
             return None;
         };
-        for (key, _) in entries {
+        for (key, value) in entries {
             let name = key.as_str().unwrap_or_default();
-            if !(fields.contains(&name) || extensions && name.starts_with("x-")) {
+            if let Some(list) = name.strip_suffix('+').filter(|list| fields.contains(list)) {
+                let message = format!("`{name}` appends to a list, and this is {}", value.describe());
+                self.report.error(key.span, "append", message).help(format!("write `{name}: […]`, or `{list}: …` to replace it"));
+            } else if !(fields.contains(&name) || extensions && name.starts_with("x-")) {
                 let finding = self.report.error(key.span, "unknown-field", format!("unknown field `{}`", shown(name)));
                 match nearest(name, fields.iter().copied()) {
                     Some(known) => finding.help(format!("did you mean `{known}`?")),

@@ -736,7 +736,7 @@ section! {
     /// A git repository.
     SourceWritten {
         /// Its URL; by SSH for a deploy key.
-        git: required GitUrl, "none: must be written", "git@git.example.com:me/app.git";
+        git: required Spanned<GitUrl>, "none: must be written", "git@git.example.com:me/app.git";
         /// Branch to build; or a tag.
         branch: optional GitRefName, "not set", "main";
         /// Tag to build; or a branch.

@@ -1,6 +1,7 @@
 //! Findings for people: the line they stand on, carets under the place, the mend below.
 
 use super::{Finding, Report, Severity, Sources, Span};
+use crate::hidden::{begins_secret, line_holds_secret};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 /// Longer lines are shown as a window around the place.
@@ -50,7 +51,7 @@ fn render_one(renderer: &Renderer, finding: &Finding, sources: &Sources, hide: b
     if let Some(span) = finding.span
         && let Some((name, line, column)) = sources.position(span)
     {
-        let shown = sources.get(span.source).is_some_and(|source| !source.confidential) && !hide;
+        let shown = sources.get(span.source).is_some_and(|source| !source.confidential) && !hide && !holds_secret(sources.text(span.source), span.start);
         let (text, range, whole) = window(sources.text(span.source), span);
         if !shown || !whole {
             group = group.element(Origin::path(name).line(line).char_column(column));
@@ -64,6 +65,16 @@ fn render_one(renderer: &Renderer, finding: &Finding, sources: &Sources, hide: b
         group = group.element(Level::HELP.message(help.as_str()));
     }
     renderer.render(&[group])
+}
+
+/// Whether a secret is written out on the line of a place: there, or by a name above it that begins a text of several lines.
+fn holds_secret(text: &str, at: usize) -> bool {
+    let at = floor_boundary(text, at);
+    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let above = text[..start].lines().rev().find(|above| !above.trim().is_empty() && depth(above) < depth(line));
+    line_holds_secret(line) || above.is_some_and(begins_secret)
 }
 
 /// The first line of the span, cut to a window when it is long; the span's range in it; whether it begins with the line.
@@ -111,6 +122,19 @@ mod tests {
         report.error(Span { source, start: 2, end: 9 }, "c", "not good");
         let shown = report.render_human(false, 80);
         assert!(shown.contains("x.env:1:3") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_line_with_a_secret_on_it_is_not_shown_whatever_is_said_of_it() {
+        let mut report = Report::new();
+        let text = "environment: {SMTP_PASS: hunter2, URL: \"https://shop.example.com\"}\nmore:\n  A_SECRET: |\n    hunter2\n\n    hunter3\n  B: fine\n";
+        let source = report.sources.add("p.yaml", text);
+        for (part, length) in [("https", 5), ("hunter2\n", 7), ("hunter3", 7), ("fine", 4)] {
+            let start = text.find(part).expect("a part");
+            report.error(Span { source, start, end: start + length }, "c", "m");
+        }
+        let shown = report.render_human(false, 80);
+        assert!(!shown.contains("hunter") && shown.contains("p.yaml:1:41") && shown.contains("p.yaml:6:5") && shown.contains("7 |   B: fine"), "{shown}");
     }
 
     #[test]

@@ -193,9 +193,16 @@ fn git_source(source: Spanned<SourceWritten>, report: &mut Report) -> Option<Spa
             return None;
         }
     };
-    let repository = git?.0;
+    let Spanned { span: place, value: repository } = git?;
+    let repository = repository.0;
+    let https = repository.starts_with("https://");
+    if deploy_key.is_none() && !https && !report.has_error_within(source.span) {
+        report
+            .error(place, "deploy-key", "by SSH nobody gets in without a key, and the machine has none")
+            .help("add `deploy_key: DEPLOY_KEY` beside it, and the secret as `{file: deploy_key, as: credential}`; or write `https://…`, if the repository is public");
+    }
     if let Some(key) = &deploy_key
-        && repository.starts_with("https://")
+        && https
     {
         report
             .error(key.span, "deploy-key", "a deploy key is for SSH, and this repository is fetched by HTTPS")

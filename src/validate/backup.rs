@@ -1,15 +1,38 @@
 //! Backups: what would be lost.
 
 use super::at;
+use super::services::targets;
+use crate::compose::pairs;
 use crate::profile::model::{SecretPlace, SecretValue};
 use crate::profile::reader::shown;
 use crate::report::Report;
 use crate::resolve::{Extended, Resolved};
 use crate::yaml::Node;
+use std::path::Path;
 
 /// The named volumes that a service uses.
 fn mounted(service: &Extended) -> impl Iterator<Item = &str> {
     super::services::sources(&service.node).into_iter().filter(|(_, bind, _)| !bind).map(|(source, ..)| source)
+}
+
+/// Where a database keeps its data by itself: in its own image, and in Bitnami's.
+fn homes(kind: &str) -> [&'static str; 2] {
+    if kind == "postgres" { ["/var/lib/postgresql", "/bitnami/postgresql"] } else { ["/data", "/bitnami/redis"] }
+}
+
+/// The named volumes that hold the data of a database: its dump has what stands there, and nothing else of the service.
+fn dumped(service: &Extended) -> Vec<&str> {
+    let Some(store) = &service.backup else { return Vec::new() };
+    let environment = service.node.get("environment").map(pairs).unwrap_or_default();
+    let own = environment.iter().find(|(name, ..)| *name == "PGDATA" && store.value.0 == "postgres").and_then(|(_, value, _)| *value);
+    let homes: Vec<&str> = homes(store.value.0).into_iter().chain(own).collect();
+    let within = |inner: &str, outer: &str| Path::new(inner).starts_with(outer);
+    // What hangs on a variable may well be there.
+    let there = |place: &str| place.contains('$') || homes.iter().any(|home| home.contains('$') || within(place, home) || within(home, place));
+    let (mounts, binds): (Vec<_>, Vec<_>) = targets(&service.node).into_iter().partition(|(_, bind, _)| !bind);
+    // An image of another kind keeps its data elsewhere; its only volume is where.
+    let only = mounts.len() == 1 && !binds.iter().any(|(.., place)| there(place));
+    mounts.into_iter().filter(|(.., place)| only || there(place)).map(|(volume, ..)| volume).collect()
 }
 
 /// Names of secrets in a repository's `${NAME}`.
@@ -130,7 +153,7 @@ pub(super) fn check(resolved: &Resolved, root: &Node, document: &Node, report: &
     offsite(resolved, root, report);
     redis(resolved, report);
     let volumes = document.get("volumes").and_then(Node::as_map).unwrap_or_default();
-    let saved = |key: &str| resolved.services.iter().any(|service| service.backup.is_some() && mounted(service).any(|source| source == key));
+    let saved = |key: &str| resolved.services.iter().any(|service| dumped(service).contains(&key));
     let used = |key: &str| resolved.services.iter().any(|service| mounted(service).any(|source| source == key));
     let mut left = Vec::new();
     for (key, node) in volumes.iter().filter(|(key, _)| Some(key.span.source) != resolved.builtin) {
@@ -152,6 +175,11 @@ pub(super) fn check(resolved: &Resolved, root: &Node, document: &Node, report: &
         return;
     };
     for (span, name) in left {
+        if let Some((service, store)) = resolved.services.iter().filter(|service| mounted(service).any(|source| source == name)).find_map(|service| Some((service, service.backup.as_ref()?))) {
+            let message = format!("the volume `{name}` is not in the backup, which has of `{}` what is below {} alone", service.name, homes(store.value.0)[0]);
+            report.warning(span, "no-backup", message).help("write `x-bootstrap: {backup: pause}` (or `live`, `stop`, `none`) below it");
+            continue;
+        }
         report
             .warning(span, "no-backup", format!("the volume `{name}` is not in the backup"))
             .help("write `x-bootstrap: {backup: pause}` (or `live`, `stop`, `none`) below it, or `x-bootstrap: {backup: postgres}` at its database's service");

@@ -87,6 +87,10 @@ fn known(place: &str, node: &Node, newest: bool, report: &mut Report) {
             report
                 .error(key.span, "unknown-field", format!("`{name}` is newer than the Compose of this distribution"))
                 .help("leave it out, or write `docker: {source: docker}`");
+        } else if let Some(list) = name.strip_suffix('+').filter(|list| find(place.keys, list).is_some()) {
+            report
+                .error(key.span, "append", format!("`{name}` appends to a list, and this is {}", described(value)))
+                .help(format!("write `{name}: […]`, or `{list}: …` to replace it"));
         } else {
             let finding = report.error(key.span, "unknown-field", format!("Compose knows no `{}` here", shown(name)));
             match nearest(name, rows(place.keys).map(|(key, _)| key)) {
@@ -124,10 +128,13 @@ fn fits(name: &str, value: &Node, shapes: &str, report: &mut Report) -> bool {
     let words: Vec<_> =
         WORDS.iter().filter(|(shape, _)| *shape != '0' && shapes.contains(*shape)).map(|(_, word)| *word).collect();
     let message = format!("`{name}` is {} to Compose, and this is {}", words.join(" or "), described(value));
+    let text = value.as_str().unwrap_or_default();
     let help = match (kind, shapes.chars().next()) {
+        ('b', _) if name == "restart" => "write `restart: unless-stopped`, `always` or `on-failure`; or `\"no\"`, in quotes".to_owned(),
+        ('n', Some('s')) if values::is_duration_of(name) && text.bytes().all(|digit| digit.is_ascii_digit()) => format!("write its unit as well: `{name}: {text}s`"),
         ('0', _) => format!("leave `{name}` out, or write what belongs there"),
         ('n' | 'b' | 'd', Some('s')) if !shapes.contains('n') => {
-            format!("write it in quotes: `{name}: \"{}\"`", value.as_str().unwrap_or_default())
+            format!("write it in quotes: `{name}: \"{text}\"`")
         }
         ('s', Some('n' | 'b')) => {
             format!("write it without quotes, as `{name}: {}`", if shapes.starts_with('n') { "10" } else { "true" })
@@ -179,7 +186,7 @@ fn described(value: &Node) -> &'static str {
 }
 
 /// An unquoted number by YAML 1.1 and 1.2, of which Compose's reader takes both.
-fn number(text: &str) -> Option<f64> {
+pub(super) fn number(text: &str) -> Option<f64> {
     let plain = text.replace('_', "").to_ascii_lowercase();
     let digits = plain.trim_start_matches(['+', '-']);
     let sign = if plain.starts_with('-') { -1.0 } else { 1.0 };

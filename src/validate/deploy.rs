@@ -1,12 +1,14 @@
 //! Deploys: what two of a service at once cannot share.
 
+use super::compose_keys::number;
 use crate::report::{Report, Span};
-use crate::resolve::{Extended, Resolved};
+use crate::resolve::{Extended, Published, Resolved, published};
 use crate::yaml::Node;
 
 pub(super) fn check(resolved: &Resolved, root: &Node, report: &mut Report) {
     let services = &resolved.services;
     for service in services {
+        copies(service, report);
         let Some(way) = &service.deploy else {
             if service.hooks.iter().any(Option::is_some) {
                 let message = format!("the hooks of `{}` would never be run", service.name);
@@ -36,6 +38,32 @@ pub(super) fn check(resolved: &Resolved, root: &Node, report: &mut Report) {
             .warning(key.span, "unused", "no service says how it is deployed")
             .help("write `x-bootstrap: {deploy: blue-green}` at the service that answers requests");
     }
+}
+
+/// Several containers of a service, of which one alone can have its place on the machine.
+fn copies(service: &Extended, report: &mut Report) {
+    // What takes turns is told so elsewhere.
+    if service.is_blue_green() || service.is_optional() {
+        return;
+    }
+    let replicas = service.node.get("deploy").and_then(|deploy| deploy.entry("replicas"));
+    let written = [service.node.entry("scale"), replicas].into_iter().flatten();
+    let Some((key, _)) = written.into_iter().find(|(_, value)| value.as_str().and_then(number).is_some_and(|number| number > 1.0)) else { return };
+    let (name, word) = (&service.name, key.as_str().unwrap_or_default());
+    // A range of host ports that is longer than that of the container's has one for each.
+    let fixed = |(_, port): &(Span, Result<Published, String>)| port.as_ref().is_ok_and(|port| port.host.is_some_and(|(first, last)| last - first == port.target.1 - port.target.0));
+    let what = if service.node.get("container_name").is_some_and(|name| !name.is_null()) {
+        "bear its `container_name`"
+    } else if !service.routes.is_empty() {
+        "be where its route leads: 127.0.0.1 has the port once"
+    } else if published(&service.node).iter().any(fixed) {
+        "publish its `ports`: the machine has each once"
+    } else {
+        return;
+    };
+    report
+        .error(key.span, "replicas", format!("with `{word}` there are several of `{name}`, and one alone can {what}"))
+        .help(format!("take `{word}` out, and let the process itself have several workers, or give each container a service of its own"));
 }
 
 /// What a service that runs twice for a while may not ask for.

@@ -1,5 +1,6 @@
 //! Services: what will surprise somebody once they run on a machine that nobody logs in to.
 
+use crate::compose::parts;
 use crate::profile::reader::{nearest, shown};
 use crate::report::{Report, SourceId, Span};
 use crate::resolve::{Extended, Resolved};
@@ -35,6 +36,11 @@ pub(super) fn check(resolved: &Resolved, document: &Node, report: &mut Report) {
         }
         mounts(service, document, resolved.builtin, report);
         references(service, document, &names, report);
+        if !service.is_optional() {
+            unstarted(service, &resolved.services, report);
+            brought(service, document, report);
+            network_mode(service, document, &resolved.profile.name, report);
+        }
     }
 }
 
@@ -163,11 +169,32 @@ pub(super) fn sources(service: &Node) -> Vec<(&str, bool, Span)> {
                 Some((source, source.starts_with(['.', '/', '~', '$']), entry.span))
             }
             _ => {
-                let bind = entry.get("type").and_then(Node::as_str) == Some("bind");
+                let bind = is_bind(entry);
                 let volume = entry.get("type").and_then(Node::as_str).is_none_or(|kind| kind == "volume");
                 let source = entry.get("source").and_then(Node::as_str)?;
                 (bind || volume).then_some((source, bind, entry.span))
             }
+        })
+        .collect()
+}
+
+/// Whether a mount in the long form is of a path of the machine; one that lacks its type is told elsewhere.
+fn is_bind(entry: &Node) -> bool {
+    let path = || entry.get("source").and_then(Node::as_str).is_some_and(|source| source.starts_with(['.', '/', '~']));
+    entry.get("type").and_then(Node::as_str).map_or_else(path, |kind| kind == "bind")
+}
+
+/// What is mounted, whether it is a path of the machine, and where it stands in the container.
+pub(super) fn targets(service: &Node) -> Vec<(&str, bool, &str)> {
+    let entries = service.get("volumes").and_then(Node::as_seq).unwrap_or_default();
+    entries
+        .iter()
+        .filter_map(|entry| match &entry.kind {
+            Kind::Scalar { text, .. } => match parts(text)[..] {
+                [source, place, ..] => Some((source, source.starts_with(['.', '/', '~', '$']), place)),
+                _ => None,
+            },
+            _ => Some((entry.get("source")?.as_str()?, is_bind(entry), entry.get("target")?.as_str()?)),
         })
         .collect()
 }
@@ -191,7 +218,7 @@ fn mounts(service: &Extended, document: &Node, builtin: Option<SourceId>, report
             // Our own proxy, which lets nobody do more than look.
         } else if bind && is_relative(source) {
             relative(source, span, report);
-        } else if !bind && document.get("volumes").and_then(|volumes| volumes.entry(source)).is_none() {
+        } else if !bind && !source.is_empty() && document.get("volumes").and_then(|volumes| volumes.entry(source)).is_none() {
             undeclared("volume", "volumes", source, span, document, report);
         }
     }
@@ -282,14 +309,9 @@ fn references(service: &Extended, document: &Node, names: &[&str], report: &mut 
             };
         }
     }
-    // What only a variable names is not known here, and what is not started misses nobody.
-    let known = |name: &str| !name.contains('$') && !service.is_optional();
-    let linked = ["links", "volumes_from"].iter().flat_map(|key| names_of(service, key));
-    let shared = ["network_mode", "ipc", "pid"].iter().filter_map(|key| {
-        let node = service.node.get(key)?;
-        Some((node.as_str()?.strip_prefix("service:")?, node.span))
-    });
-    for (other, span) in linked.filter(|(name, _)| !name.starts_with("container:") && known(name)).map(|(name, span)| (name.rsplit_once(':').map_or(name, |(other, _)| other), span)).chain(shared.filter(|(name, _)| known(name))) {
+    // What is not started misses nobody.
+    let linked = if service.is_optional() { Vec::new() } else { linked(service) };
+    for (other, span) in linked {
         if !names.contains(&other) {
             report
                 .error(span, "no-service", format!("there is no service `{}`", shown(other)))
@@ -304,6 +326,73 @@ fn references(service: &Extended, document: &Node, names: &[&str], report: &mut 
     }
 }
 
+/// Services without which Compose does not start this one, beside those of `depends_on`. What only a variable names is not known here.
+fn linked(service: &Extended) -> Vec<(&str, Span)> {
+    let known = |name: &str| !name.contains('$');
+    let linked = ["links", "volumes_from"].iter().flat_map(|key| names_of(service, key));
+    let shared = ["network_mode", "ipc", "pid"].iter().filter_map(|key| {
+        let node = service.node.get(key)?;
+        Some((node.as_str()?.strip_prefix("service:")?, node.span))
+    });
+    let linked = linked.filter(|(name, _)| !name.starts_with("container:") && known(name));
+    linked.map(|(name, span)| (name.rsplit_once(':').map_or(name, |(other, _)| other), span)).chain(shared.filter(|(name, _)| known(name))).collect()
+}
+
+/// What it leans on and is never started, since the machine names no profile of Compose: Compose then starts nothing at all.
+fn unstarted(service: &Extended, services: &[Extended], report: &mut Report) {
+    let depends = service.node.get("depends_on");
+    let needed = |name: &str| depends.and_then(|all| all.get(name)).and_then(|how| how.get("required")).and_then(Node::as_bool) != Some(false);
+    for (other, span) in names_of(service, "depends_on").into_iter().filter(|(name, _)| needed(name)) {
+        if services.iter().any(|service| service.name == other && service.is_optional()) {
+            let message = format!("`{other}` is started only for a Compose profile of its own, and Compose starts nothing while `{}` waits for it", service.name);
+            report.error(span, "optional-service", message).help(format!("take `profiles` out of `{other}`, or write `{other}: {{condition: service_started, required: false}}` here"));
+        }
+    }
+    for (other, span) in linked(service) {
+        if services.iter().any(|service| service.name == other && service.is_optional()) {
+            let message = format!("`{other}` is started only for a Compose profile of its own, and `{}` cannot be without it", service.name);
+            report.error(span, "optional-service", message).help(format!("take `profiles` out of `{other}`, or this out"));
+        }
+    }
+}
+
+/// Compose's `configs` and `secrets` that a service names, and that stand nowhere.
+fn brought(service: &Extended, document: &Node, report: &mut Report) {
+    let build = service.node.get("build");
+    for (what, key, of) in [("config", "configs", Some(&service.node)), ("secret", "secrets", Some(&service.node)), ("secret", "secrets", build)] {
+        // Without any in the Compose file, those of the profile are meant: that is told elsewhere.
+        if key == "secrets" && document.get(key).is_none() {
+            continue;
+        }
+        for item in of.and_then(|node| node.get(key)).and_then(Node::as_seq).unwrap_or_default() {
+            let name = if item.as_map().is_some() { item.get("source") } else { Some(item) };
+            match name.filter(|name| !name.is_null()).and_then(|name| Some((name.as_str()?, name.span))) {
+                None => {
+                    report.error(item.span, "missing-field", format!("this names no {what}")).help(format!("write the name of one of `{key}`, or `{{source: NAME, target: /PLACE}}`"));
+                }
+                Some((name, _)) if name.contains('$') || document.get(key).is_some_and(|all| all.entry(name).is_some()) => {}
+                Some((name, span)) => undeclared(what, key, name, span, document, report),
+            }
+        }
+    }
+}
+
+/// A network that Docker does not know: beside its own words there are those of the stack, by their whole names.
+fn network_mode(service: &Extended, document: &Node, stack: &str, report: &mut Report) {
+    let Some(node) = service.node.get("network_mode").filter(|node| !node.is_null()) else { return };
+    let Some(mode) = node.as_str().filter(|mode| !mode.contains(['$', ':'])) else { return };
+    let networks = document.get("networks").and_then(Node::as_map).unwrap_or_default();
+    let whole = |(key, network): &(Node, Node)| {
+        let name = network.get("name").and_then(Node::as_str).map(str::to_owned);
+        name.unwrap_or_else(|| format!("{stack}-{}", key.as_str().unwrap_or_default()))
+    };
+    if !matches!(mode, "none" | "host" | "bridge" | "default" | "") && mode != format!("{stack}_default") && !networks.iter().any(|network| whole(network) == mode) {
+        report
+            .error(node.span, "wrong-value", format!("there is no network `{}`, and Docker makes no container without it", shown(mode)))
+            .help("write `none`, `host`, `bridge` or `service:NAME`; a network of the stack stands under `networks`");
+    }
+}
+
 fn names_of<'s>(service: &'s Extended, key: &str) -> Vec<(&'s str, Span)> {
     service.node.get(key).map(Node::names).unwrap_or_default()
 }
@@ -314,6 +403,8 @@ fn undeclared(what: &str, key: &str, name: &str, span: Span, document: &Node, re
     let finding = report.error(span, "undeclared", message);
     match nearest(name, known.iter().map(|(name, _)| *name)) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None if key == "configs" => finding.help(format!("add `configs: {{{}: {{content: …}}}}`", shown(name))),
+        None if key == "secrets" => finding.help(format!("add it there, as `{}: {{environment: NAME}}` with the name of one of the profile's", shown(name))),
         None => finding.help(format!("add `{key}: {{{}: {{}}}}`", shown(name))),
     };
 }

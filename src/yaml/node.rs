@@ -152,14 +152,21 @@ impl Node {
         }
     }
 
-    /// "a mapping", "a list", "text": what errors call it.
+    /// "a mapping", "a list", "a number", "text": what errors call it.
     pub fn describe(&self) -> &'static str {
         match &self.kind {
             Kind::Map(_) => "a mapping",
             Kind::Seq(_) => "a list",
             _ if self.is_null() => "nothing",
             _ if self.is_reset() => "`!reset`",
+            _ if self.as_bool().is_some() => "true or false",
+            Kind::Scalar { text, plain: true, tag: None } if is_number(text) => "a number",
             Kind::Scalar { .. } => "text",
         }
     }
+}
+
+/// Whether an unquoted text is a number to everybody.
+fn is_number(text: &str) -> bool {
+    text.trim_start_matches(['+', '-']).starts_with(|first: char| first.is_ascii_digit()) && text.parse::<f64>().is_ok()
 }

@@ -154,6 +154,9 @@ rejects! {
          11:68 error[invalid-value] `POST a b` is not a request | write a path, with `POST` or `PUT` before it where that is meant, as `POST /signup`";
     source_without_reference: service("x-bootstrap: {source: {git: \"https://g.dev/a.git\"}}") =>
         "11:27 error[git-reference] neither `branch` nor `tag` is written | say what to build: `branch: main` or `tag: v1.0.0`";
+    ssh_without_a_key: service("x-bootstrap: {source: {git: \"git@g.dev:me/a.git\", branch: main}}\nbuild: .") =>
+        "11:33 error[deploy-key] by SSH nobody gets in without a key, and the machine has none | add `deploy_key: DEPLOY_KEY` beside it, and the secret as `{file: deploy_key, as: credential}`; or write `https://…`, if the repository is public";
+    ssh_by_its_url: service("x-bootstrap: {source: {git: \"ssh://git@g.dev/me/a.git\", branch: main, deploy_key: [a]}}\nbuild: .").lines().filter(|line| line.contains("by SSH")).collect::<String>() => "";
     git_option: service("x-bootstrap: {source: {git: \"--upload-pack=x\", branch: main}}") =>
         "11:33 error[invalid-value] `--upload-pack=x` is not a git URL | write `git@host:owner/project.git`, `ssh://…` or `https://…`";
     variable: service("environment: {A: \"${TOKN}\"}").replace("t.dev", "") =>
@@ -181,6 +184,26 @@ rejects! {
         "11:15 warning[relative-path] nothing puts `./conf` on the machine: Docker makes an empty folder there, of which no backup is made | for data use a named volume; for files `configs` with `content`, a secret with `as: credential`, or the image";
     docker_socket: service("volumes: [\"/var/run/docker.sock:/var/run/docker.sock\"]") =>
         "11:15 warning[docker-socket] with Docker's socket `a` is root on the machine | put a read-only socket proxy between them";
+    what_only_docker_refuses: service("container_name: a b\nexpose: [a, 70000, null]\nnetwork_mode: bogus") =>
+        "11:21 error[wrong-value] `a b` is no name for a container to Docker | use two letters, digits, `.`, `_` and `-` or more, and begin with a letter or digit; or leave it out\n\
+         12:14 error[wrong-value] `expose` is a list of ports, and this is `a` | write the number of a port, `3000`, or a range, `\"3000-3005\"`; or take it out, for services reach each other without\n\
+         12:17 error[wrong-value] `expose` is a list of ports, and this is `70000` | write the number of a port, `3000`, or a range, `\"3000-3005\"`; or take it out, for services reach each other without\n\
+         12:24 error[wrong-value] `expose` is a list of ports, and this is nothing | write the number of a port, `3000`, or a range, `\"3000-3005\"`; or take it out, for services reach each other without\n\
+         13:19 error[wrong-value] there is no network `bogus`, and Docker makes no container without it | write `none`, `host`, `bridge` or `service:NAME`; a network of the stack stands under `networks`";
+    what_is_never_started: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}, depends_on: [t]}\n  b: {image: \"x:1\", restart: always, healthcheck: {test: x}, depends_on: [t], profiles: [q]}\n  t: {image: \"x:1\", restart: always, healthcheck: {test: x}, profiles: [p], network_mode: \"service:b\"}\n  c: {image: \"x:1\", restart: always, healthcheck: {test: x}, pid: \"service:t\"}") =>
+        "6:75 error[optional-service] `t` is started only for a Compose profile of its own, and Compose starts nothing while `a` waits for it | take `profiles` out of `t`, or write `t: {condition: service_started, required: false}` here\n\
+         9:67 error[optional-service] `t` is started only for a Compose profile of its own, and `c` cannot be without it | take `profiles` out of `t`, or this out";
+    configs_that_stand_nowhere: Test::service("configs: [mott, {source: other}]").set("configs={motd: {content: x}}").findings() =>
+        "11:15 error[undeclared] the config `mott` is not declared under `configs` | did you mean `motd`?\n\
+         11:30 error[undeclared] the config `other` is not declared under `configs` | add `configs: {other: {content: …}}`";
+    secrets_that_stand_nowhere: Test::new("compose: c.yaml\nsecrets: {T: generate}\n").file("c.yaml", "services: {a: {image: \"x:1\", restart: always, healthcheck: {test: x}, secrets: [t, other]}}\nsecrets: {t: {environment: T}}\n").findings().lines().filter(|line| line.contains("[undeclared]")).collect::<String>() =>
+        "1:84 error[undeclared] the secret `other` is not declared under `secrets` | add it there, as `other: {environment: NAME}` with the name of one of the profile's";
+    mounts_that_are_none: service("volumes: [5, {source: /a, target: /a}, {type: volume, source: v}, \":/x\"]") =>
+        "11:15 error[wrong-type] a mount is a text or a mapping to Compose, and this is a number | write it as `NAME:/PLACE`, and `NAME` under `volumes`\n\
+         11:18 error[missing-field] this does not say of what type the mount is | add `type: bind`, or write it in short, as `NAME:/PLACE`\n\
+         11:44 error[missing-field] this does not say where in the container the mount is | add `target: /PLACE`\n\
+         11:44 error[undeclared] the volume `v` is not declared under `volumes` | add `volumes: {v: {}}`\n\
+         11:71 error[wrong-value] `:/x` does not say what is mounted where | write it as `NAME:/PLACE`, and `NAME` under `volumes`";
     undeclared_volume: service("volumes: [\"data:/data\"]") =>
         "11:15 error[undeclared] the volume `data` is not declared under `volumes` | add `volumes: {data: {}}`";
     network_past_the_firewall: said("services: {b: {image: \"x:1\", restart: always, healthcheck: {test: x}, networks: [m, n]}}\nnetworks: {m: {driver: macvlan}, n: {driver_opts: {com.docker.network.bridge.name: web0}}}") =>
@@ -191,10 +214,18 @@ rejects! {
     no_services: said("services: {}") =>
         "5:11 error[no-services] there is no service in `services`, so there is nothing to start | add one, or take the stack out of the profile";
     a_job_needs_no_restart: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}, depends_on: {j: {condition: service_completed_successfully}}}\n  j: {image: \"x:1\"}") => "";
-    two_at_once: service("container_name: c\nports: [\"127.0.0.1:1:1\"]\ndeploy: {replicas: 2}\nx-bootstrap: {deploy: blue-green}") =>
+    two_at_once: service("container_name: cc\nports: [\"127.0.0.1:1:1\"]\ndeploy: {replicas: 2}\nx-bootstrap: {deploy: blue-green}") =>
         "11:5 error[blue-green] with `container_name` there cannot be two of `a`, as for `deploy: blue-green` | take it out, or write `deploy: recreate`\n\
          12:5 error[blue-green] with `ports` there cannot be two of `a`, as for `deploy: blue-green` | take it out: routes publish on 127.0.0.1; or write `deploy: recreate`\n\
          13:14 error[blue-green] with `replicas` there cannot be one of `a` at a time, as for `deploy: blue-green` | take it out, or write `deploy: recreate`";
+    several_behind_one_route: service("deploy: {replicas: 2}\nx-bootstrap: {route: {port: 1}}").lines().next().unwrap_or_default() =>
+        "11:14 error[replicas] with `replicas` there are several of `a`, and one alone can be where its route leads: 127.0.0.1 has the port once | take `replicas` out, and let the process itself have several workers, or give each container a service of its own";
+    several_that_publish_one_port: service("scale: 0x2\nports: [\"127.0.0.1:8080-8081:80-81\"]") =>
+        "11:5 error[replicas] with `scale` there are several of `a`, and one alone can publish its `ports`: the machine has each once | take `scale` out, and let the process itself have several workers, or give each container a service of its own";
+    several_of_one_name: service("scale: 2\ncontainer_name: app") =>
+        "11:5 error[replicas] with `scale` there are several of `a`, and one alone can bear its `container_name` | take `scale` out, and let the process itself have several workers, or give each container a service of its own";
+    several_that_meet_nowhere: service("scale: 2\nports: [\"127.0.0.1:8080-8081:80\"]") => "";
+    one_behind_a_route: service("scale: 1\nx-bootstrap: {route: {port: 1}}") => "";
     two_under_one_address: service("networks: {default: {ipv4_address: 10.0.0.2}}\nx-bootstrap: {deploy: blue-green}") =>
         "11:26 error[blue-green] with `ipv4_address` the new `a` would be asked before it is live | take it out: the live one bears the service's name";
     two_that_others_share: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}, x-bootstrap: {deploy: blue-green}}\n  b: {image: \"x:1\", restart: always, healthcheck: {test: x}, network_mode: \"service:a\"}\n  a-green: {image: \"x:1\", restart: always, healthcheck: {test: x}, links: [a]}\n") =>
@@ -271,9 +302,17 @@ rejects! {
          15:18 error[wrong-type] `working_dir` is a text to Compose, and this is nothing | leave `working_dir` out, or write what belongs there";
     numbers_and_words_for_texts: service("user: 1000\nstop_grace_period: 10\nhostname: !!str 1\ndomainname: \"1\"\ncommand: [sleep, 10]\nprivileged: \"${P:-true}\"\ncpus: true\nlogging: {driver: local, options: {max-size: 1m, max-file: 3}}") =>
         "11:11 error[wrong-type] `user` is a text to Compose, and this is a number | write it in quotes: `user: \"1000\"`\n\
-         12:24 error[wrong-type] `stop_grace_period` is a text to Compose, and this is a number | write it in quotes: `stop_grace_period: \"10\"`\n\
+         12:24 error[wrong-type] `stop_grace_period` is a text to Compose, and this is a number | write its unit as well: `stop_grace_period: 10s`\n\
          15:22 error[wrong-type] `command` is a list of texts to Compose, and this is a number | write it in quotes: `\"10\"`\n\
          17:11 error[wrong-type] `cpus` is a text or a number to Compose, and this is true or false | write it as `cpus: …`, in one line";
+    a_policy_that_is_true: Test::raw(&format!("version: 1\nname: t\ndistribution: debian-13\nadmin: {{ssh_keys: [{KEY}]}}\nservices: {{a: {{image: \"x:1\", healthcheck: {{test: x}}, restart: true}}}}")).findings() =>
+        "5:63 error[wrong-type] `restart` is a text to Compose, and this is true or false | write `restart: unless-stopped`, `always` or `on-failure`; or `\"no\"`, in quotes";
+    numbers_where_mappings_should_be: said("backup: 5\nmonitoring: none\ndocker: true") =>
+        "5:9 error[wrong-type] a mapping is expected here, and this is a number | write it as in `backup: {at: \"03:00\", keep: 7d}`\n\
+         7:9 error[wrong-type] a mapping is expected here, and this is true or false | write it as in `docker: {source: distribution}`";
+    a_text_that_is_appended: Test::new("aliases: [www.t.dev]\ndomain: t.dev").overlay("aliases+: b.t.dev").findings().lines().next_back().unwrap_or_default() =>
+        "1:1 error[append] `aliases+` appends to a list, and this is text | write `aliases+: […]`, or `aliases: …` to replace it";
+    a_text_that_is_appended_in_a_service: service("ports+: x") => "11:5 error[append] `ports+` appends to a list, and this is text | write `ports+: […]`, or `ports: …` to replace it";
     files_that_need_not_be_there: service("env_file: [{path: ./more.env, required: false}]") => "";
     nothing_is_included: Test::new("compose: c.yaml").file("c.yaml", "include: []\nservices: {a: {image: \"x:1\", restart: always, healthcheck: {test: x}}}\n").findings() => "";
     not_external: said("services:\n  a: {image: \"x:1\", restart: always, healthcheck: {test: x}}\nvolumes: {v: {external: \"false\"}, w: {external: false}}") => "";
@@ -418,6 +457,21 @@ fn a_secret_that_is_written_out_is_told_and_not_shown() {
     }
     for line in ["environment: {DB_PASSWORD_FILE: /run/secrets/db}", "environment: {ALLOW_EMPTY_PASSWORD: \"yes\", COMPASS: north}", "environment: {URL: \"https://t.dev/\"}"] {
         assert!(!Test::service(line).load().report.render_human(false, 100).contains("open-secret"), "{line}");
+    }
+}
+
+#[test]
+fn no_finding_shows_a_line_with_a_secret_on_it() {
+    for line in ["environment: {SMTP_PASS: hunter2, URL: \"https://shop.example.com\"}", "environment: {SMTP_PASS: hunter2, B: \"${é}\"}", "environment: {SMTP_PASS: hunter2}\nenvironmen: {SMTP_PASS: hunter2}"] {
+        let loaded = Test::service(line).load();
+        assert!(loaded.report.findings().len() > 1, "{line}");
+        // Not even where the finding that would hide it is left out.
+        for only in [false, true] {
+            let mut report = loaded.report.clone();
+            if only { report.only_errors() }
+            let said = report.render_human(false, 100);
+            assert!(!said.contains("hunter2"), "{line}:\n{said}");
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::support::{Test, compose_client};
 /// Lines of a service, each as it stands in a Compose file; `!` before one that both refuse.
 const LINES: &str = r#"
 !user: 1000
-container_name: "5"
+container_name: "55"
 !environment:
 !environment: [A: b]
 !environment: {A: [1]}
@@ -98,6 +98,29 @@ extra_hosts: {a: [10.0.0.1, 10.0.0.2], b: 10.0.0.3}
 !logging: {options: {a: [b]}}
 !logging: {options: {a: true}}
 logging: {options: {max-size: 1m, a: 5, b: }}
+!depends_on: [t]
+!depends_on: {t: {condition: service_started}}
+depends_on: {t: {condition: service_started, required: false}}
+!links: [t]
+!network_mode: service:t
+!configs: [nobody]
+!configs: [{source: nobody}]
+!configs: [{target: /x}]
+configs: [c, {source: c, target: /x}]
+!secrets: [nobody]
+!volumes: [5]
+!volumes: [{}]
+!volumes: [null]
+!volumes: [[a]]
+!volumes: [{source: /v, target: /v}]
+!volumes: [{type: tmpfs}]
+!volumes: [{type: bind, target: /v}]
+!volumes: [":/x"]
+!volumes: [""]
+volumes: ["/x"]
+!expose: [{}]
+!expose: [3000.5]
+expose: [3000, "3000-3005", "3000/udp", "${P:-80}"]
 "#;
 
 #[test]
@@ -115,7 +138,7 @@ fn what_compose_refuses_is_refused_and_no_more() {
         let image = if line.starts_with("restart") { "image: x:1" } else { "image: x:1\nrestart: always" };
         let health = if line.starts_with("healthcheck") { "" } else { "\nhealthcheck: {test: x}" };
         let service = format!("{image}{health}\n{line}").replace('\n', "\n    ");
-        let services = format!("services:\n  a:\n    {service}\n  z: {{image: \"x:1\", restart: always, healthcheck: {{test: x}}}}\n");
+        let services = format!("services:\n  a:\n    {service}\n  z: {{image: \"x:1\", restart: always, healthcheck: {{test: x}}}}\n  t: {{image: \"x:1\", restart: always, healthcheck: {{test: x}}, profiles: [p]}}\nconfigs: {{c: {{content: x}}}}\n");
         let found = Test::new(&services).load();
         if found.profile.is_some() != good {
             wrong.push(format!("check, of `{line}`:\n{}", found.report.render_human(false, 100)));

@@ -1,6 +1,7 @@
 //! What stands behind a key: forms that Compose reads, or Docker when it makes the container, and that are refused on the machine else.
 
 use super::{kind, number};
+use crate::compose::parts;
 use crate::profile::reader::{nearest, shown};
 use crate::report::Report;
 use crate::yaml::{Kind, Node};
@@ -37,6 +38,11 @@ fn named(names: &str, name: &str) -> bool {
     names.split(' ').any(|one| one == name)
 }
 
+/// Whether a key takes a length of time.
+pub(super) fn is_duration_of(name: &str) -> bool {
+    named(DURATIONS, name)
+}
+
 /// The form of a key's value, where it is one; `shapes` are the letters of the table.
 fn form(place: &str, name: &str, shapes: &str, newest: bool) -> Option<Form> {
     match name {
@@ -68,6 +74,9 @@ pub(super) fn check(place: &str, name: &str, value: &Node, shapes: &str, newest:
             report.error(value.span, "wrong-type", "`mode` is a number to Compose here, and this is a text").help("write it without quotes: `mode: 1777`");
         }
         ("service" | "build", "extra_hosts") => hosts(value, report),
+        ("service", "container_name") => container(value, report),
+        ("service", "expose") => exposed(value, report),
+        ("service", "volumes") => value.as_seq().unwrap_or_default().iter().for_each(|item| mount(item, report)),
         ("service", "depends_on") => {
             let said = |how: &Node| how.get("condition").is_some() || matches!(how.kind, Kind::Scalar { tag: Some(_), .. });
             for (other, how) in value.as_map().unwrap_or_default().iter().filter(|(_, how)| !said(how)) {
@@ -204,6 +213,62 @@ fn hosts(value: &Node, report: &mut Report) {
     for (name, address) in value.as_map().unwrap_or_default().iter().filter(|(_, address)| !matches!(kind(address), 's' | 't')) {
         let message = format!("the address of `{}` is a text to Compose, and this is {}", shown(name.as_str().unwrap_or_default()), address.describe());
         report.error(address.span, "wrong-type", message).help("write the address in quotes; `host-gateway` is the machine itself");
+    }
+}
+
+/// By Docker's own rule.
+fn container(value: &Node, report: &mut Report) {
+    let Some(text) = value.as_str().filter(|text| !text.contains('$') && !value.is_null()) else { return };
+    let name = text.strip_prefix('/').unwrap_or(text);
+    if name.len() < 2 || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) {
+        report
+            .error(value.span, "wrong-value", format!("`{}` is no name for a container to Docker", shown(text)))
+            .help("use two letters, digits, `.`, `_` and `-` or more, and begin with a letter or digit; or leave it out");
+    }
+}
+
+fn exposed(value: &Node, report: &mut Report) {
+    let is_port = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_range = |text: &str| text.split_once('-').map_or_else(|| is_port(text), |(first, last)| is_port(first) && is_port(last));
+    for item in value.as_seq().unwrap_or_default() {
+        let text = item.as_str().filter(|_| !item.is_null()).unwrap_or_default();
+        if !text.contains('$') && !is_range(text.split('/').next().unwrap_or_default()) {
+            let what = if text.is_empty() { item.describe().to_owned() } else { format!("`{}`", shown(text)) };
+            report
+                .error(item.span, "wrong-value", format!("`expose` is a list of ports, and this is {what}"))
+                .help("write the number of a port, `3000`, or a range, `\"3000-3005\"`; or take it out, for services reach each other without");
+        }
+    }
+}
+
+/// One of a service's `volumes`.
+fn mount(item: &Node, report: &mut Report) {
+    let missing = |key: &str| item.get(key).is_none_or(|value| value.is_null() || value.as_str() == Some(""));
+    let source = item.get("source").and_then(Node::as_str).unwrap_or_default();
+    let kind_of = item.get("type").and_then(Node::as_str);
+    match &item.kind {
+        Kind::Scalar { tag: Some(_), .. } => {}
+        Kind::Scalar { text, .. } if kind(item) == 's' => {
+            let parts = parts(text);
+            if text.is_empty() || parts[..parts.len() - 1].contains(&"") {
+                report.error(item.span, "wrong-value", format!("`{}` does not say what is mounted where", shown(text))).help("write it as `NAME:/PLACE`, and `NAME` under `volumes`");
+            }
+        }
+        Kind::Scalar { .. } | Kind::Seq(_) => {
+            let message = format!("a mount is a text or a mapping to Compose, and this is {}", super::described(item));
+            report.error(item.span, "wrong-type", message).help("write it as `NAME:/PLACE`, and `NAME` under `volumes`");
+        }
+        Kind::Map(_) if missing("type") => {
+            let word = if source.starts_with(['.', '/', '~']) { "bind" } else { "volume" };
+            report.error(item.span, "missing-field", "this does not say of what type the mount is").help(format!("add `type: {word}`, or write it in short, as `NAME:/PLACE`"));
+        }
+        Kind::Map(_) if missing("target") => {
+            report.error(item.span, "missing-field", "this does not say where in the container the mount is").help("add `target: /PLACE`");
+        }
+        Kind::Map(_) if missing("source") && kind_of == Some("bind") => {
+            report.error(item.span, "missing-field", "this does not say what of the machine is mounted").help("add `source: /PATH`");
+        }
+        Kind::Map(_) => {}
     }
 }
 

@@ -67,6 +67,48 @@ pub fn is_plain(value: &str) -> bool {
     value.is_empty() || path || ["true", "false", "yes", "no", "on", "off"].contains(&value.to_lowercase().as_str())
 }
 
+/// Whether a line of a file holds a secret that is written out: behind a name that says so, or known by its look.
+pub fn line_holds_secret(line: &str) -> bool {
+    named_values(line).any(|(name, value)| is_hidden(name) && is_written_out(name, value))
+        || line.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).any(looks_secret)
+        || line.split_once("requirepass").is_some_and(|(_, rest)| is_written_out("", rest.trim_start_matches(['"', '\'', ',', ' '])))
+}
+
+/// Whether a line begins a text of several lines that a name says is a secret: `NAME: |`.
+pub fn begins_secret(line: &str) -> bool {
+    let begins = |value: &str| value.starts_with(['|', '>']);
+    named_values(line).last().is_some_and(|(name, value)| is_hidden(name) && begins(value))
+}
+
+/// Each `NAME: value` and `NAME=value` of a line, the value with all that follows.
+fn named_values(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    line.match_indices([':', '=']).filter_map(|(at, mark)| {
+        let rest = &line[at + 1..];
+        let before = line[..at].trim_end();
+        let key = before.strip_suffix(['"', '\'']).unwrap_or(before);
+        // In YAML a blank stands behind the colon, where the name has no quotes.
+        let ends = mark == "=" || key.len() < before.len() || rest.is_empty() || rest.starts_with(char::is_whitespace);
+        let begins = key.rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map_or(0, |at| at + key[at..].chars().next().map_or(1, char::len_utf8));
+        (ends && begins < key.len()).then(|| (&key[begins..], rest.trim_start()))
+    })
+}
+
+/// Whether a value is the secret itself, and no variable, no name of a secret and no way to come by one.
+fn is_written_out(name: &str, value: &str) -> bool {
+    if value.starts_with(['{', '[', '*', '#', '|', '>']) {
+        return false;
+    }
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+    let text = match quote {
+        Some(quote) => value[1..].split(quote).next().unwrap_or_default(),
+        None => value.split(|c: char| c.is_whitespace() || matches!(c, ',' | '}' | ']' | '"' | '\'')).next().unwrap_or_default(),
+    };
+    let variable = text.contains("${") || text.strip_prefix('$').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'));
+    // The profile's own `password` takes the name of a secret.
+    let named = name == "password" && text.starts_with(|c: char| c.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    !(variable || named || is_plain(text) || matches!(text, "generate" | "null" | "~"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +135,24 @@ mod tests {
         }
         // What may not stand under `variables` is kept back wherever it is found.
         assert!(["SLACK_API_URL", "GCP_CREDENTIALS", "STRIPE_KEY"].iter().all(|name| may_hide(name)));
+    }
+
+    #[test]
+    fn lines_are_known_that_hold_a_secret() {
+        for line in [
+            "environment: {SMTP_PASS: hunter2, URL: \"https://shop.example.com\"}", "- API_TOKEN=hunter2", "{\"PASSWORD\":\"hunter2\"}", "  DB_PASSWORD: 'hunter2'",
+            "PASSWORD: $$hunter2", "url: https://a.dev, db: \"postgres://u:hunter2@db/x\"", "x: eyJhbGciOiJIUzI1NiJ9.e30.sig", "A_TOKEN: &t hunter2", "é_SECRET: é",
+            "command: [redis-server, --requirepass, hunter2]", "command: redis-server --requirepass hunter2", "password: hunter2",
+        ] {
+            assert!(line_holds_secret(line), "{line}");
+        }
+        for line in [
+            "environment: {SMTP_PASS: \"${SMTP_PASS}\", T: $T}", "secrets: {DB_PASSWORD: generate, A_TOKEN: {env: A}}", "secrets:", "ALLOW_EMPTY_PASSWORD: \"yes\"", "PASSWORD:",
+            "logins: [{registry: r.dev, username: a, password: TOKN}]", "SECRET: |", "url: \"https://a.dev\", mail: \"me@a.dev\"", "command: redis-server --requirepass ${PW}", "çintervall: 3", "",
+        ] {
+            assert!(!line_holds_secret(line), "{line}");
+        }
+        assert!(begins_secret("  A_SECRET: |-") && begins_secret("A_TOKEN: >") && !begins_secret("A_TOKEN: x") && !begins_secret("NOTE: |"));
     }
 
     #[test]
