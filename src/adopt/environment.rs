@@ -155,8 +155,9 @@ impl Adopted {
 
     /// A value that nobody may read becomes a secret; what stands in its place.
     fn kept_back(&mut self, service: &str, key: &str, value: &str, span: Span, around: &Around<'_>) -> String {
-        let plain = key.to_uppercase();
-        let own = format!("{}_{plain}", service.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
+        let name_of = |text: &str| text.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let plain = name_of(key);
+        let own = format!("{}_{plain}", name_of(service));
         // The same name with another value is another secret.
         let free = |name: &str, secrets: &BTreeMap<String, Option<String>>| {
             let there = match secrets.get(name) {

@@ -8,7 +8,7 @@ const SECRET: [&str; 26] = [
 
 /// Whether the name of a variable says that its value is nobody's business.
 pub fn is_hidden(name: &str) -> bool {
-    let name = name.to_uppercase();
+    let name = name.to_uppercase().replace(['.', '-'], "_");
     name != "PWD" && SECRET.iter().any(|end| name == *end || name.ends_with(&format!("_{end}")) || (name.ends_with(end) && ["PASSWORD", "SECRET", "TOKEN"].contains(end)))
 }
 
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn secrets_are_known_by_their_names_and_places() {
-        for name in ["POSTGRES_PASSWORD", "MYSQL_PWD", "api_token", "SECRET_KEY_BASE", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "STRIPE_WEBHOOK", "AUTH_SALT", "APP_KEY"] {
+        for name in ["POSTGRES_PASSWORD", "MYSQL_PWD", "api_token", "SECRET_KEY_BASE", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "STRIPE_WEBHOOK", "AUTH_SALT", "APP_KEY", "app.api-key", "my-token"] {
             assert!(is_hidden(name), "{name}");
         }
         for name in ["PWD", "COMPASS", "PASSWORD_FILE", "MAX_TOKENS", "PUBLIC_KEY", "KEYBOARD"] {

@@ -154,6 +154,16 @@ fn nothing_is_written_over_and_no_file_of_another_kind_is_taken() {
     again(&["nowhere.yml"]).assert().code(2);
     again(&["docker-compose.yml", "-o", "sub/x.yaml"]).assert().code(2).stderr(predicate::str::contains("beside the Compose file"));
     again(&["docker-compose.yml", "-o", "x.yaml", "--domain", "no domain"]).assert().code(2);
+    again(&["docker-compose.yml", "-o", "-"]).assert().code(2).stderr(predicate::str::contains("cannot go to standard output"));
+    // A bare name is in this folder, and the Compose file in another.
+    std::fs::create_dir(folder.path().join("sub")).expect("makes a folder");
+    std::fs::write(folder.path().join("sub/compose.yaml"), "services: {a: {image: \"x:1\", environment: {PASSWORD: geheim}}}\n").expect("writes");
+    again(&["sub/compose.yaml", "-o", "x.yaml"]).assert().code(2).stderr(predicate::str::contains("beside the Compose file"));
+    again(&["sub/compose.yaml", "-o", "no/such/x.yaml"]).assert().code(2).stderr(predicate::str::contains("beside the Compose file"));
+    for name in ["-", "-.env", "x.env", "no"] {
+        assert!(!folder.path().join(name).exists(), "{name}");
+    }
+    again(&["./sub/../docker-compose.yml", "-o", "./y.yaml"]).assert().success();
     std::fs::write(folder.path().join("broken.yml"), "services: {a: [\n").expect("writes");
     again(&["broken.yml", "-o", "x.yaml"]).assert().code(2).stderr(predicate::str::contains("broken.yml:"));
     assert!(!folder.path().join("x.yaml").exists());

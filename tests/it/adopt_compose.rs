@@ -549,6 +549,19 @@ fn tokens_are_secrets_under_any_name() {
     }
 }
 
+#[test]
+fn names_that_no_shell_takes_become_secrets_too() {
+    let file = "services:\n  web:\n    image: acme/web:1\n    restart: always\n    healthcheck: {test: x}\n    environment: {spring.datasource.password: hunter-a, my-token: hunter-b, 2nd_password: hunter-c, passwört_token: hunter-d}\n";
+    let (folder, said) = adopted(&[("docker-compose.yml", file)], &[]);
+    tells(&said, &[
+        ":6: the value of `spring.datasource.password` stands in the file: it is the secret SPRING_DATASOURCE_PASSWORD",
+        ":6: the value of `my-token` stands in the file: it is the secret MY_TOKEN",
+        ":6: the value of `2nd_password` stands in the file: it is the secret WEB_2ND_PASSWORD",
+        ":6: the value of `passwört_token` stands in the file: it is the secret PASSW_RT_TOKEN",
+    ]);
+    holds(&profile(folder.path()), &[("hunter", false), ("spring.datasource.password: \"${SPRING_DATASOURCE_PASSWORD}\"", true), ("my-token: \"${MY_TOKEN}\"", true)]);
+}
+
 /// Once what is to be decided is decided, nothing is left that `--strict` refuses.
 #[test]
 fn what_was_decided_passes_strictly() {
