@@ -138,7 +138,7 @@ pub fn adopt(document: &Node, around: &Around<'_>) -> Adopted {
     }
     adopted.look(document);
     adopted.optional(&mut rows, around);
-    let mut files = mounts::Files::default();
+    let mut files = mounts::Files::beside(document);
     for row in rows.iter_mut().filter(|row| !row.left_out) {
         adopted.restart(row);
         adopted.health(row);

@@ -1,12 +1,12 @@
 //! Files and folders beside the Compose file, which the machine does not have.
 
 use super::{Adopted, Around, Row, section, text};
-use crate::compose::parts;
+use crate::compose::{joined, parts};
 use crate::profile::hidden::{is_hidden, is_plain, looks_secret};
 use crate::report::Span;
 use crate::yaml::{Node, to_json};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Most bytes of such files that go into the profile.
@@ -23,11 +23,21 @@ pub(super) struct Files {
     pub(super) volumes: Vec<(String, Span)>,
     /// The name that a path got.
     names: BTreeMap<String, String>,
+    /// Names that the file's own volumes and configs have.
+    taken: BTreeSet<String>,
 }
 
 impl Files {
+    /// None yet, beside what a document declares.
+    pub(super) fn beside(document: &Node) -> Self {
+        let declared = ["volumes", "configs"].into_iter().filter_map(|kind| document.get(kind)).flat_map(Node::names);
+        Self { taken: declared.map(|(name, _)| name.to_owned()).collect(), ..Self::default() }
+    }
+
+    /// The one name of a path, however it is written, which nothing else has.
     fn name(&mut self, path: &str) -> String {
-        if let Some(name) = self.names.get(path) {
+        let path = joined(Path::new(""), path.trim_end_matches('/'));
+        if let Some(name) = self.names.get(&path) {
             return name.clone();
         }
         let mut slug: String = path.trim_matches(['.', '/']).to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -35,10 +45,10 @@ impl Files {
         if slug.is_empty() {
             slug = "here".to_owned();
         }
-        while self.names.values().any(|taken| *taken == slug) {
+        while !self.taken.insert(slug.clone()) {
             slug.push_str("-2");
         }
-        self.names.insert(path.to_owned(), slug.clone());
+        self.names.insert(path, slug.clone());
         slug
     }
 }

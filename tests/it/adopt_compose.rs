@@ -305,6 +305,41 @@ secrets: {key: {file: ./key.txt}, cert: {file: ./cert.txt}, unused: {file: ./no.
 }
 
 #[test]
+fn each_folder_and_file_has_one_name_that_nothing_else_has() {
+    let file = r#"services:
+  web:
+    image: acme/web:1
+    restart: always
+    healthcheck: {test: x}
+    volumes: ["data:/a", "./data:/b", "./media:/m", "./nginx.conf:/etc/nginx.conf"]
+    configs: [nginx-conf]
+    ports: ["80:80"]
+  other:
+    image: acme/other:1
+    restart: always
+    healthcheck: {test: x}
+    volumes: ["./media/:/m", "././x/../media:/n", {type: bind, source: media, target: /o}]
+volumes: {data: }
+configs: {nginx-conf: {file: ./other.conf}}
+"#;
+    let (folder, said) = adopted(&[("docker-compose.yml", file), ("nginx.conf", "mounted\n"), ("other.conf", "declared\n")], &[]);
+    let here = folder.path();
+    tells(&said, &[
+        ":6: `./data` is not on the machine: it is the volume `data-2`",
+        ":6: `./nginx.conf` is not on the machine: its text is the config `nginx-conf-2`",
+        ":13: `./media/` is not on the machine: it is the volume `media`,",
+        ":13: `././x/../media` is not on the machine: it is the volume `media`,",
+        ":13: `media` is not on the machine: it is the volume `media`,",
+    ]);
+    let (good, told) = checked(here, &[]);
+    assert!(good, "{told}");
+    holds(&profile(here), &[("\"data:/a\"", true), ("\"data-2:/b\"", true), ("media-2", false), ("mounted", true), ("declared", true)]);
+    let Some(ours) = on_the_machine(here) else { return };
+    assert_eq!(ours["configs"]["nginx-conf"]["content"], "declared\n");
+    assert_eq!(ours["configs"]["nginx-conf-2"]["content"], "mounted\n");
+}
+
+#[test]
 fn what_everybody_knows_is_kept_back_and_what_is_made_elsewhere_is_made_here() {
     let file = r#"services:
   app:
