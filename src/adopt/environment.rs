@@ -4,7 +4,7 @@ use super::{Adopted, Around, Row, text, walk};
 use crate::compose::pairs;
 use crate::dotenv::{self, is_reserved};
 use crate::interpolation::{self, Operator};
-use crate::profile::hidden::{is_hidden, is_plain, looks_secret, may_hide};
+use crate::profile::hidden::{is_hidden, is_key, is_plain, looks_secret, may_hide};
 use crate::report::Span;
 use crate::yaml::Node;
 use serde_json::{Map, Value, json};
@@ -79,9 +79,10 @@ impl Adopted {
                 continue;
             }
             changed = true;
-            let text = match (may_hide(&key) && !is_plain(&value)) || looks_secret(&value) {
+            let escaped = value.replace('$', "$$");
+            let text = match (may_hide(&key) && !is_plain(&value)) || looks_secret(&escaped) {
                 true => self.kept_back(row.name, &key, &value, span, around),
-                false => value.replace('$', "$$"),
+                false => escaped,
             };
             over.insert(key, json!(text));
         }
@@ -100,15 +101,16 @@ impl Adopted {
                 continue;
             };
             let hidden = is_hidden(key);
-            if value.contains('$') {
-                if let ([(name, _)], true) = (&interpolation::variables(value)[..], hidden) {
+            let variables = interpolation::variables(value);
+            if !variables.is_empty() {
+                if let ([(name, _)], true) = (&variables[..], hidden) {
                     self.hidden.insert((*name).to_owned());
                 }
             } else if hidden && value.is_empty() {
                 self.note(*span, format!("`{key}` of `{}` is empty: give it a value, or take it out", row.name), None);
-            } else if (hidden && !is_plain(value)) || looks_secret(value) {
+            } else if (hidden && !is_plain(value)) || is_key(key, value) || looks_secret(value) {
                 changed = true;
-                let text = self.kept_back(row.name, key, value, *span, around);
+                let text = self.kept_back(row.name, key, &plainly(value), *span, around);
                 over.insert(key.clone(), json!(text));
                 continue;
             }
@@ -200,7 +202,7 @@ impl Adopted {
     fn given(&mut self, name: &str, span: Span, around: &Around<'_>) {
         let Some(value) = around.values.get(name) else { return };
         let known = self.secrets.contains_key(name) || self.variables.contains_key(name);
-        if !value.is_empty() && (may_hide(name) || self.hidden.contains(name) || looks_secret(value)) {
+        if !value.is_empty() && (may_hide(name) || self.hidden.contains(name) || looks_secret(&value.replace('$', "$$"))) {
             self.variables.remove(name);
             self.secret_of(name, span, around);
         } else if !known {
@@ -267,13 +269,18 @@ impl Adopted {
                 self.variables.insert(name, String::new());
             } else if operator != Operator::Default {
                 self.secret_of(&name, span, around);
-            } else if !is_plain(&default) && !default.contains('$') && (is_hidden(&name) || self.hidden.contains(&name) || looks_secret(&default)) {
+            } else if !is_plain(&default) && interpolation::variables(&default).is_empty() && (is_hidden(&name) || self.hidden.contains(&name) || is_key(&name, &default) || looks_secret(&default)) {
                 let found = format!("everybody who has the file knows the default of `{name}`");
                 self.note(span, found, Some(&format!("it is the secret {name}: choose another value while nothing uses it")));
-                self.secrets.insert(name, Some(default));
+                self.secrets.insert(name, Some(plainly(&default)));
             }
         }
     }
+}
+
+/// A text without variables as Compose takes it: its `$$` is a dollar sign.
+fn plainly(text: &str) -> String {
+    interpolation::expand(text, &|_| None).unwrap_or_else(|| text.to_owned())
 }
 
 fn strings(value: &Value, see: &mut impl FnMut(&str)) {

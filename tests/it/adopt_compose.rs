@@ -597,6 +597,34 @@ fn names_that_no_shell_takes_become_secrets_too() {
     holds(&profile(folder.path()), &[("hunter", false), ("spring.datasource.password: \"${SPRING_DATASOURCE_PASSWORD}\"", true), ("my-token: \"${MY_TOKEN}\"", true)]);
 }
 
+#[test]
+fn keys_and_what_has_a_dollar_sign_in_it_are_secrets_too() {
+    let values = r#"{DB_PASSWORD: pa$$hunter, ADMIN_TOKEN: "$$argon2id$$v=19$$hunter", BROKER: "amqp://u:hunter$$x@mq/", PASSPHRASE: hunter two, STRIPE_KEY: sk_live_hunter0123456789, SMTP_PASSWORD: "${SMTP_PASSWORD:-hunter$$y}", PUBLIC_KEY: sk_live_public0123456789, SORT_KEY: created-at-version-2, PRICE: $$5}"#;
+    let file = format!("services:\n  web:\n    image: acme/web:1\n    restart: always\n    healthcheck: {{test: x}}\n    ports: [\"80:80\"]\n    environment: {values}\n");
+    let (folder, said) = adopted(&[("docker-compose.yml", file.as_str())], &[]);
+    let here = folder.path();
+    for name in ["DB_PASSWORD", "ADMIN_TOKEN", "BROKER", "PASSPHRASE", "STRIPE_KEY"] {
+        tells(&said, &[&format!(":7: the value of `{name}` stands in the file: it is the secret {name}")]);
+    }
+    tells(&said, &[":7: everybody who has the file knows the default of `SMTP_PASSWORD`"]);
+    assert!(!said.contains("hunter") && !said.contains("PUBLIC_KEY") && !said.contains("SORT_KEY"), "{said}");
+    holds(&profile(here), &[("hunter", false), ("DB_PASSWORD: \"${DB_PASSWORD}\"", true)]);
+    let secrets = dotenv::read(&std::fs::read_to_string(here.join("shop.env")).expect("reads"));
+    let value = |wanted: &str| secrets.iter().filter_map(|(_, line)| line.clone().ok()).find(|(name, _)| name == wanted).map(|(_, value)| value);
+    for (name, wanted) in [("DB_PASSWORD", "pa$hunter"), ("ADMIN_TOKEN", "$argon2id$v=19$hunter"), ("BROKER", "amqp://u:hunter$x@mq/"), ("SMTP_PASSWORD", "hunter$y")] {
+        assert_eq!(value(name).as_deref(), Some(wanted), "{name}");
+    }
+    is_what_compose_makes(here);
+    // Who has them in a file beside a profile is told by `check`.
+    let file = file.replace(" SMTP_PASSWORD: \"${SMTP_PASSWORD:-hunter$$y}\",", "");
+    let folder = by_hand(&[("docker-compose.yml", file.as_str())], "");
+    let (_, told) = checked(folder.path(), &[]);
+    for name in ["DB_PASSWORD", "ADMIN_TOKEN", "PASSPHRASE", "STRIPE_KEY"] {
+        tells(&told, &[&format!("`{name}` has its value written out")]);
+    }
+    assert!(told.contains("`BROKER` has a password written out") && !told.contains("`PUBLIC_KEY`") && !told.contains("`SORT_KEY`") && !told.contains("hunter"), "{told}");
+}
+
 /// Once what is to be decided is decided, nothing is left that `--strict` refuses.
 #[test]
 fn what_was_decided_passes_strictly() {
