@@ -4,6 +4,7 @@ mod absent;
 mod environment;
 mod mounts;
 mod ports;
+mod private;
 mod written;
 
 pub use environment::lines;

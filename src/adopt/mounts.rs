@@ -1,8 +1,8 @@
 //! Files and folders beside the Compose file, which the machine does not have.
 
+use super::private::is_private;
 use super::{Adopted, Around, Row, section, text};
 use crate::compose::{joined, parts};
-use crate::profile::hidden::{is_hidden, is_plain, looks_secret};
 use crate::report::Span;
 use crate::yaml::{Node, to_json};
 use serde_json::{Value, json};
@@ -62,17 +62,6 @@ enum There {
     Nothing,
     /// A file that lies outside the folder of the Compose file, or that holds what looks like a secret: it goes nowhere by itself.
     Private,
-}
-
-/// Whether a file's name or text says that it is for few eyes.
-fn is_private(path: &Path, text: &str) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let secret = |line: &str| {
-        let Some((name, value)) = line.split_once(['=', ':']) else { return false };
-        let (name, value) = (name.trim().trim_start_matches("export ").trim_matches(['"', '\'']), value.trim().trim_matches(['"', '\'', ',']));
-        !value.is_empty() && !value.contains('$') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) && is_hidden(name) && !is_plain(value)
-    };
-    name.starts_with(".env") || name.ends_with(".env") || text.lines().any(|line| secret(line) || looks_secret(line)) || text.contains("PRIVATE KEY-----")
 }
 
 fn there(folder: &Path, named: &str, room: usize) -> There {

@@ -625,6 +625,27 @@ fn keys_and_what_has_a_dollar_sign_in_it_are_secrets_too() {
     assert!(told.contains("`BROKER` has a password written out") && !told.contains("`PUBLIC_KEY`") && !told.contains("`SORT_KEY`") && !told.contains("hunter"), "{told}");
 }
 
+#[test]
+fn files_with_passwords_of_any_language_stay_here() {
+    let texts = [
+        ("redis.conf", "bind 0.0.0.0\nrequirepass hunter-a\n"),
+        ("users.yaml", "users:\n  - password: hunter-b\n    name: anna\n"),
+        ("app.json", "{\"db\":{\"user\":\"u\",\"password\":\"hunter-c\"}}\n"),
+        ("init.sql", "CREATE USER shop WITH PASSWORD 'hunter-d';\n"),
+        ("htpasswd", "anna:$apr1$hunter$e\n"),
+        ("users.txt", "anna:$2y$05$hunterf\nberta:{SHA}hunterg=\n"),
+    ];
+    let mounts: Vec<String> = texts.iter().chain(&[("plain.conf", "")]).map(|(name, _)| format!("\"./{name}:/x/{name}:ro\"")).collect();
+    let file = format!("services:\n  web:\n    image: acme/web:1\n    restart: always\n    healthcheck: {{test: x}}\n    volumes: [{}]\n", mounts.join(", "));
+    let mut files = vec![("docker-compose.yml", file.as_str()), ("plain.conf", "# requirepass foobared\nlisten = 80\n")];
+    files.extend(texts);
+    let (folder, said) = adopted(&files, &[]);
+    holds(&profile(folder.path()), &[("hunter", false), ("listen = 80", true)]);
+    for (name, _) in texts {
+        tells(&said, &[&format!("`./{name}` is not on the machine, and was not looked into")]);
+    }
+}
+
 /// Once what is to be decided is decided, nothing is left that `--strict` refuses.
 #[test]
 fn what_was_decided_passes_strictly() {
