@@ -138,6 +138,7 @@ pub fn adopt(document: &Node, around: &Around<'_>) -> Adopted {
         adopted.note(name.span, found, None);
     }
     adopted.look(document);
+    adopted.dotenv(document, around);
     adopted.optional(&mut rows, around);
     let mut files = mounts::Files::beside(document);
     for row in rows.iter_mut().filter(|row| !row.left_out) {

@@ -34,16 +34,29 @@ fn text_of(path: &Path) -> Option<String> {
 /// The variables that an env file sets.
 pub(super) fn names_in(path: &Path) -> BTreeSet<String> {
     let text = text_of(path).unwrap_or_default();
-    dotenv::read(&text).into_iter().filter_map(|(_, line)| line.ok()).map(|(name, _)| name).collect()
+    dotenv::read_wide(&text).into_iter().filter_map(|(_, line)| line.ok()).map(|(name, _)| name).collect()
+}
+
+/// Numbers of the lines of an env file that nobody can read, by what is wrong with them.
+fn unread(text: &str) -> BTreeMap<String, Vec<String>> {
+    let (mut all, mut first, mut at) = (BTreeMap::<String, Vec<String>>::new(), 1, 0);
+    for (place, line) in dotenv::read_wide(text) {
+        first += text[at..place.start].matches('\n').count();
+        at = place.start;
+        let Err(why) = line else { continue };
+        let more = text[place].trim_end().matches('\n').count();
+        all.entry(why).or_default().push(if more == 0 { first.to_string() } else { format!("{first}-{}", first + more) });
+    }
+    all
 }
 
 /// The lines of an env file, with their variables filled in as Compose does it: from `values` first.
 pub fn lines(text: &str, values: &BTreeMap<String, String>) -> Vec<(String, String)> {
     let mut known: Vec<(String, String)> = Vec::new();
-    for (start, line) in dotenv::read(text) {
+    for (place, line) in dotenv::read_wide(text) {
         let Ok((name, value)) = line else { continue };
-        let raw = text[start..].lines().next().unwrap_or_default();
-        let literal = raw.contains("\\$") || raw.split_once('=').is_some_and(|(_, value)| value.trim_start().starts_with('\''));
+        let raw = &text[place];
+        let literal = raw.contains("\\$") || raw.split_once(['=', ':']).is_some_and(|(_, value)| value.trim_start().starts_with('\''));
         let earlier = |name: &str| known.iter().find(|(there, _)| there == name).map(|(_, value)| value.clone());
         let lookup = |name: &str| values.get(name).cloned().or_else(|| earlier(name));
         let value = if literal { value } else { interpolation::expand(&value, &lookup).unwrap_or(value) };
@@ -64,6 +77,18 @@ impl Adopted {
                 }
             }
         });
+    }
+
+    /// What of `.env` nobody reads.
+    pub(super) fn dotenv(&mut self, document: &Node, around: &Around<'_>) {
+        self.unread(".env", &text_of(&around.folder.join(".env")).unwrap_or_default(), document.span);
+    }
+
+    /// Tells which lines of an env file are not taken along.
+    fn unread(&mut self, path: &str, text: &str, span: Span) {
+        for (why, numbers) in unread(text) {
+            self.note(span, format!("{path} has what cannot be read, in line {}: {why}. Write `NAME=value` there, and adopt again", numbers.join(", ")), None);
+        }
     }
 
     /// What stands in env files and in the file itself goes where the profile's secrets are, or into the profile.
@@ -139,6 +164,7 @@ impl Adopted {
             match text_of(&around.folder.join(&path)) {
                 Some(text) => {
                     self.note(span, format!("{path} stays here, and `{}` gets what it says", row.name), Some("that stands in the profile, and what is secret under `secrets`"));
+                    self.unread(&path, &text, span);
                     for (name, value) in lines(&text, around.values) {
                         all.retain(|(known, ..)| *known != name);
                         all.push((name, Some(value), span));

@@ -153,7 +153,7 @@ fn environment(folder: &Path, more: &[PathBuf]) -> BTreeMap<String, String> {
     for path in std::iter::once(&folder.join(".env")).chain(more) {
         let bytes = if path.is_file() { yaml::read_some(path, yaml::MAX_BYTES).unwrap_or_default() } else { Vec::new() };
         let text = String::from_utf8(bytes).unwrap_or_default();
-        for (name, value) in lines(&text, &all) {
+        for (name, value) in lines(&text, &all).into_iter().filter(|(name, _)| dotenv::is_shell_name(name)) {
             all.entry(name).or_insert(value);
         }
     }

@@ -646,6 +646,29 @@ fn files_with_passwords_of_any_language_stay_here() {
     }
 }
 
+#[test]
+fn each_line_of_an_env_file_is_taken_along_or_told() {
+    let file = "services:\n  web:\n    image: acme/web:1\n    restart: always\n    healthcheck: {test: x}\n    env_file: web.env\n    ports: [\"80:80\"]\n    environment: {OF: \"${OF}\"}\n";
+    let text = "spring.profiles.active=prod\nspring.datasource.password=hunter-a\nCOLON: yes\n# c\nLONG=\"one\ntwo=$OF ${COLON}\"\nAPP_CERT_TOKEN='hunter-b\nhunter=c'\n1ST=x\nBARE\nPAIR='a\nb' c\nAGAIN\n";
+    let (folder, said) = adopted(&[("docker-compose.yml", file), ("web.env", text), (".env", "OF=all\nnothing here\n")], &[]);
+    let here = folder.path();
+    tells(&said, &[
+        "To be decided:",
+        ":6: web.env has what cannot be read, in line 9: what stands before `=` is not a variable's name",
+        ":6: web.env has what cannot be read, in line 10, 13: this line is not NAME=value",
+        ":6: web.env has what cannot be read, in line 11-12: there is more after the closing quote",
+        ":1: .env has what cannot be read, in line 2: this line is not NAME=value",
+    ]);
+    assert_eq!(said.matches("what cannot be read").count(), 4, "{said}");
+    holds(&profile(here), &[("spring.profiles.active: prod", true), ("SPRING_DATASOURCE_PASSWORD", true), ("LONG: \"one\\ntwo=all yes\"", true), ("hunter", false)]);
+    let (good, told) = checked(here, &[]);
+    assert!(good, "{told}");
+    // Compose refuses what is told.
+    std::fs::write(here.join("web.env"), &text[..text.find("1ST").expect("is there")]).expect("writes");
+    std::fs::write(here.join(".env"), "OF=all\n").expect("writes");
+    is_what_compose_makes(here);
+}
+
 /// Once what is to be decided is decided, nothing is left that `--strict` refuses.
 #[test]
 fn what_was_decided_passes_strictly() {
