@@ -238,6 +238,14 @@ impl Adopted {
         }
     }
 
+    /// A variable that something is filled from: with its value from here, or one that somebody gives when rendering.
+    pub(super) fn given_or_secret(&mut self, name: &str, span: Span, around: &Around<'_>) {
+        match around.values.contains_key(name) {
+            true => self.given(name, span, around),
+            false => self.secret_of(name, span, around),
+        }
+    }
+
     /// What Compose would look up in the environment.
     pub(super) fn variables(&mut self, document: &Node, rows: &[Row<'_>], around: &Around<'_>) {
         let mut found: Vec<(String, Operator, Span, String)> = Vec::new();

@@ -669,6 +669,38 @@ fn each_line_of_an_env_file_is_taken_along_or_told() {
     is_what_compose_makes(here);
 }
 
+#[test]
+fn mounts_without_a_value_are_told_and_configs_of_variables_go_along() {
+    let file = r#"services:
+  web:
+    image: acme/web:1
+    restart: always
+    healthcheck: {test: x}
+    ports: ["80:80"]
+    volumes:
+      - $GITLAB_HOME/config:/etc/x
+      - ${EMPTY}:/e
+      - ${HERE}/x:/x
+      - ${DATA:-./data}:/d
+    configs: [c, d, e]
+configs: {c: {environment: OTHER}, d: {environment: MY_TOKEN}, e: {environment: NOWHERE}, unused: {environment: UNUSED}}
+"#;
+    let (folder, said) = adopted(&[("docker-compose.yml", file), (".env", "OTHER=of .env\nMY_TOKEN=hunter\nHERE=./here\nEMPTY=\nUNUSED=x\n")], &[]);
+    let (done, open) = said.split_once("To be decided:").expect("something is");
+    tells(open, &[
+        ":8: `GITLAB_HOME`, which what `web` mounts hangs on, has no value, so that Compose reads `/config`, which is written here: write the path, or name a volume",
+        ":9: `EMPTY`, which what `web` mounts hangs on, has no value, so that Compose reads nothing: write the path",
+    ]);
+    tells(done, &[
+        ":10: what `web` mounts hangs on a variable: its value is written here",
+        ":11: what `web` mounts hangs on a variable: its value is written here",
+        ":13: `OTHER` comes from .env: its value stands under `variables`",
+        ":13: `MY_TOKEN` comes from .env: it is a secret",
+        ":13: `NOWHERE` comes from the environment: it is a secret",
+    ]);
+    holds(&profile(folder.path()), &[("OTHER: \"of .env\"", true), ("MY_TOKEN: {env: MY_TOKEN}", true), ("hunter", false), ("UNUSED", false), ("GITLAB_HOME", false), ("\"/config:/etc/x\"", true)]);
+}
+
 /// Once what is to be decided is decided, nothing is left that `--strict` refuses.
 #[test]
 fn what_was_decided_passes_strictly() {
