@@ -107,9 +107,13 @@ const KNOWN: [Known; 5] = [
     Known { images: &["mongo"], health: "mongosh --quiet --eval 'db.runCommand(\"ping\").ok' | grep -q 1", backup: None },
 ];
 
+/// Last part of an image's name, without its version.
+fn image_name(service: &Node) -> Option<&str> {
+    text(service, "image")?.rsplit('/').next()?.split([':', '@']).next()
+}
+
 fn known(service: &Node) -> Option<&'static Known> {
-    let image = text(service, "image")?;
-    let name = image.rsplit('/').next()?.split([':', '@']).next()?;
+    let name = image_name(service)?;
     KNOWN.iter().find(|known| known.images.contains(&name))
 }
 

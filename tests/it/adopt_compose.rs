@@ -701,6 +701,51 @@ configs: {c: {environment: OTHER}, d: {environment: MY_TOKEN}, e: {environment: 
     holds(&profile(folder.path()), &[("OTHER: \"of .env\"", true), ("MY_TOKEN: {env: MY_TOKEN}", true), ("hunter", false), ("UNUSED", false), ("GITLAB_HOME", false), ("\"/config:/etc/x\"", true)]);
 }
 
+/// A service that is well, with these ports.
+fn service(name: &str, image: &str, ports: &str) -> String {
+    format!("  {name}: {{image: \"{image}\", restart: always, healthcheck: {{test: x}}, ports: {ports}}}\n")
+}
+
+#[test]
+fn the_domain_leads_to_no_web_server_with_tls_and_to_no_page_of_administration() {
+    let file = ["services:\n", &service("caddy", "caddy:2", "[\"80:80\", \"443:443\", \"443:443/udp\"]"), &service("app", "acme/app:1", "[\"127.0.0.1:3000:3000\"]")].concat();
+    let (folder, said) = adopted(&[("docker-compose.yml", file.as_str())], &[]);
+    let (_, open) = said.split_once("To be decided:").expect("something is");
+    tells(open, &[":2: `caddy` has TLS of its own, which on the machine is nginx's: give the service behind `caddy` `x-bootstrap: {route: {path: /, port: …}}`"]);
+    assert!(!profile(folder.path()).contains("route") && !said.contains("the domain leads to it"), "{said}");
+    // As the finding says.
+    let decided = format!("{}\n  app: {{x-bootstrap: {{route: {{path: /, port: 3000}}}}}}\n", profile(folder.path()).trim_end());
+    let start = decided.find("  caddy:").expect("is there");
+    let end = decided.find("  app:").expect("is there");
+    std::fs::write(folder.path().join("shop.yaml"), format!("{}  caddy: null\n{}", &decided[..start], &decided[end..])).expect("writes");
+    let (good, told) = checked(folder.path(), &[]);
+    assert!(good, "{told}");
+    for (other, page, leads) in [
+        ("[\"3000:3000\"]", "[\"80:80\"]", "port 3000 of `app`"),
+        ("[\"127.0.0.1:3000:3000\"]", "[\"8080:80\"]", "port 3000 of `app`"),
+        ("[]", "[\"8080:80\"]", "port 80 of `page`"),
+    ] {
+        let file = ["services:\n", &service("page", "docker.io/library/phpmyadmin:5", page), &service("app", "acme/app:1", other)].concat();
+        let (_, said) = adopted(&[("docker-compose.yml", file.as_str())], &[]);
+        let led: Vec<&str> = said.lines().filter(|line| line.contains("the domain leads to it")).collect();
+        assert!(led.len() == 1 && led[0].contains(leads), "{leads}:\n{said}");
+    }
+}
+
+#[test]
+fn who_follows_what_is_said_of_a_public_port_has_it() {
+    let file = ["services:\n", &service("git", "acme/git:1", "[\"2424:22\"]"), &service("web", "acme/web:1", "[\"80:80\"]")].concat();
+    let (folder, said) = adopted(&[("docker-compose.yml", file.as_str())], &[]);
+    let here = folder.path();
+    tells(&said, &[":2: port 22 of `git` is published to everybody as 2424: if it must be, write `ports: [\"2424:22\"]` and `x-bootstrap: {public_ports: [2424/tcp]}` at `git`: nobody"]);
+    let followed = profile(here).replace("    ports: null\n", "    ports: [\"2424:22\"]\n    x-bootstrap: {public_ports: [2424/tcp]}\n");
+    let at = followed.find("  web:").expect("is there");
+    let web = followed[at..].replace("    ports: [\"2424:22\"]\n    x-bootstrap: {public_ports: [2424/tcp]}\n", "    ports: null\n");
+    std::fs::write(here.join("shop.yaml"), format!("{}{web}", &followed[..at])).expect("writes");
+    let (good, told) = checked(here, &[]);
+    assert!(good && !told.contains("[unused]") && !told.contains("[published-port]"), "{told}");
+}
+
 /// Once what is to be decided is decided, nothing is left that `--strict` refuses.
 #[test]
 fn what_was_decided_passes_strictly() {
