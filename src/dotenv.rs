@@ -178,6 +178,7 @@ mod tests {
             [Ok(("A".into(), "1".into())), Ok(("B".into(), "x $y".into())), Err(true), Err(true), Err(true)]
         );
     }
+
     #[test]
     fn a_service_s_file_holds_more() {
         let text = "spring.profiles.active=prod\nCOLON: yes # c\nURL=http://a:1\nLONG=\"one\n A=\\\"two\" # c\nLITERAL='a\n$b'\n\nB=c\n1A=2\nNAME\nC='x\ny' z\nOPEN=\"x\nD=e\n";
