@@ -98,8 +98,8 @@ fn everybodys(name: &str, port: &Published) -> String {
 
 /// Whether a service is a web server with TLS of its own: it is published as 80 and as 443.
 fn ends_tls(entries: &[Entry<'_>]) -> bool {
-    let open = |wanted: u16| entries.iter().filter_map(|entry| entry.port.as_ref().ok()).any(|port| !port.is_loopback() && port.protocol == Protocol::Tcp && port.host == Some((wanted, wanted)));
-    open(80) && open(443)
+    let is_open = |port: &Published, wanted: u16| !port.is_loopback() && port.protocol == Protocol::Tcp && port.host == Some((wanted, wanted));
+    [80, 443].into_iter().all(|wanted| entries.iter().any(|entry| entry.port.as_ref().is_ok_and(|port| is_open(port, wanted))))
 }
 
 /// The lines of a service by which everybody reaches a port of it.

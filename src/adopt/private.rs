@@ -17,7 +17,9 @@ pub(super) fn is_private(path: &Path, text: &str) -> bool {
 }
 
 fn is_secret(line: &str) -> bool {
-    sets(line) || looks_secret(line) || is_login(line) || HASHES.iter().any(|hash| line.contains(hash)) || !is_comment(line) && (line.split([',', '{', '}', '[', ']']).any(sets) || says(line))
+    let hashed = HASHES.iter().any(|hash| line.contains(hash));
+    let said = || line.split([',', '{', '}', '[', ']']).any(sets) || says(line);
+    hashed || sets(line) || looks_secret(line) || is_login(line) || (!is_comment(line) && said())
 }
 
 fn is_comment(line: &str) -> bool {
