@@ -4,6 +4,7 @@ mod absent;
 mod environment;
 mod mounts;
 mod ports;
+mod private;
 mod written;
 
 pub use environment::lines;
@@ -106,9 +107,13 @@ const KNOWN: [Known; 5] = [
     Known { images: &["mongo"], health: "mongosh --quiet --eval 'db.runCommand(\"ping\").ok' | grep -q 1", backup: None },
 ];
 
+/// Last part of an image's name, without its version.
+fn image_name(service: &Node) -> Option<&str> {
+    text(service, "image")?.rsplit('/').next()?.split([':', '@']).next()
+}
+
 fn known(service: &Node) -> Option<&'static Known> {
-    let image = text(service, "image")?;
-    let name = image.rsplit('/').next()?.split([':', '@']).next()?;
+    let name = image_name(service)?;
     KNOWN.iter().find(|known| known.images.contains(&name))
 }
 
@@ -137,8 +142,9 @@ pub fn adopt(document: &Node, around: &Around<'_>) -> Adopted {
         adopted.note(name.span, found, None);
     }
     adopted.look(document);
+    adopted.dotenv(document, around);
     adopted.optional(&mut rows, around);
-    let mut files = mounts::Files::default();
+    let mut files = mounts::Files::beside(document);
     for row in rows.iter_mut().filter(|row| !row.left_out) {
         adopted.restart(row);
         adopted.health(row);

@@ -7,6 +7,7 @@ mod paths;
 
 pub use environment::pairs;
 pub use overriding::parts;
+pub use paths::joined;
 
 use crate::profile::reader::{nearest, shown};
 use crate::report::{Report, Span};

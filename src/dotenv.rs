@@ -1,6 +1,8 @@
 //! Compose's `.env` format, as its own reader takes it. Tried with Compose 2.26: in double quotes with `\`, `"` and
 //! `$` escaped, every text comes back byte for byte; single quotes cannot end in a backslash.
 
+use std::ops::Range;
+
 /// A value as it stands after `NAME=` in a `.env` file; `None` for what the format cannot carry.
 pub fn dotenv_quote(value: &str) -> Option<String> {
     if value.contains('\0') {
@@ -27,28 +29,66 @@ pub type Line = Result<(String, String), String>;
 /// (literal) and double quotes (with `\n`, `\"`, `\\`, `\$`). Each item is the byte offset of its line with the pair,
 /// or with a sentence on what is wrong.
 pub fn read(text: &str) -> Vec<(usize, Line)> {
+    entries(text, &STRICT).into_iter().map(|(place, line)| (place.start, line)).collect()
+}
+
+/// Reads an env file as Compose does it for a service: also `NAME: value`, names as `spring.profiles.active`, and
+/// quotes over several lines. Each item is where its lines stand, with the pair or what is wrong.
+pub fn read_wide(text: &str) -> Vec<(Range<usize>, Line)> {
+    entries(text, &WIDE)
+}
+
+/// What an env file may hold.
+struct Form {
+    is_name: fn(&str) -> bool,
+    /// What may stand between a name and its value.
+    between: &'static [char],
+    /// A quote may close in a later line.
+    long: bool,
+}
+
+const STRICT: Form = Form { is_name: is_shell_name, between: &['='], long: false };
+const WIDE: Form = Form { is_name: is_container_name, between: &['=', ':'], long: true };
+
+fn entries(text: &str, form: &Form) -> Vec<(Range<usize>, Line)> {
     let mut out = Vec::new();
-    let mut offset = 0;
     // Some editors begin a file with a byte order mark.
-    let (mark, text) = text.strip_prefix('\u{feff}').map_or((0, text), |rest| ('\u{feff}'.len_utf8(), rest));
-    offset += mark;
-    for line in text.split_inclusive('\n') {
-        let start = offset;
-        offset += line.len();
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
+    let mut start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    while start < text.len() {
+        let rest = &text[start..];
+        let mut end = line_end(rest, 0);
+        let line = rest[..end].trim();
+        if !line.is_empty() && !line.starts_with('#') {
+            end = form.long.then(|| closing_line(rest, end, form)).flatten().unwrap_or(end);
+            out.push((start..start + end, read_line(rest[..end].trim(), form)));
         }
-        out.push((start, read_line(line)));
+        start += end;
     }
     out
 }
 
-fn read_line(line: &str) -> Line {
+/// Where the line ends that goes on at a place.
+fn line_end(text: &str, from: usize) -> usize {
+    text[from..].find('\n').map_or(text.len(), |at| from + at + 1)
+}
+
+/// The end of the line in which the first line's value ends; `None`: its quote is open to the end of the text.
+fn closing_line(text: &str, end: usize, form: &Form) -> Option<usize> {
+    let Some((_, value)) = text[..end].split_once(form.between) else { return Some(end) };
+    let from = end - value.trim_start_matches([' ', '\t']).len();
+    let close = match text[from..].chars().next() {
+        Some('\'') => from + 1 + text[from + 1..].find('\'')?,
+        Some('"') => text.len() - unescape(&text[from + 1..])?.1.len(),
+        _ => return Some(end),
+    };
+    Some(line_end(text, close))
+}
+
+fn read_line(line: &str, form: &Form) -> Line {
     let line = line.strip_prefix("export ").unwrap_or(line);
-    let (name, value) = line.split_once('=').ok_or("this line is not NAME=value")?;
+    let (name, value) = line.split_once(form.between).ok_or("this line is not NAME=value")?;
     let (name, value) = (name.trim(), value.trim());
-    if !is_shell_name(name) {
+    if !(form.is_name)(name) {
         return Err("what stands before `=` is not a variable's name".into());
     }
     let value = if let Some(rest) = value.strip_prefix('\'') {
@@ -105,6 +145,12 @@ pub fn is_shell_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
+/// A name that a container takes as a variable, and Compose in the env file of a service.
+fn is_container_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +177,15 @@ mod tests {
             flat,
             [Ok(("A".into(), "1".into())), Ok(("B".into(), "x $y".into())), Err(true), Err(true), Err(true)]
         );
+    }
+
+    #[test]
+    fn a_service_s_file_holds_more() {
+        let text = "spring.profiles.active=prod\nCOLON: yes # c\nURL=http://a:1\nLONG=\"one\n A=\\\"two\" # c\nLITERAL='a\n$b'\n\nB=c\n1A=2\nNAME\nC='x\ny' z\nOPEN=\"x\nD=e\n";
+        let rows = read_wide(text);
+        let good: Vec<_> = rows.iter().filter_map(|(_, line)| line.as_ref().ok()).map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(good, [("spring.profiles.active", "prod"), ("COLON", "yes"), ("URL", "http://a:1"), ("LONG", "one\n A=\"two"), ("LITERAL", "a\n$b"), ("B", "c"), ("D", "e")]);
+        let bad: Vec<_> = rows.iter().filter(|(_, line)| line.is_err()).map(|(place, _)| &text[place.clone()]).collect();
+        assert_eq!(bad, ["1A=2\n", "NAME\n", "C='x\ny' z\n", "OPEN=\"x\n"]);
     }
 }

@@ -1,15 +1,17 @@
 //! What looks like a secret: by the name of its variable, by standing in an address, or as a token.
 
+use crate::interpolation;
+
 /// Ends of the names of variables that hold what nobody else may know.
-const SECRET: [&str; 26] = [
-    "PASSWORD", "PASSWD", "PASS", "PWD", "SECRET", "SECRETS", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY", "ENCRYPTION_KEY", "SECRET_KEY_BASE", "SECRET_KEY",
+const SECRET: [&str; 27] = [
+    "PASSWORD", "PASSWD", "PASSPHRASE", "PASS", "PWD", "SECRET", "SECRETS", "TOKEN", "API_KEY", "APIKEY", "PRIVATE_KEY", "ENCRYPTION_KEY", "SECRET_KEY_BASE", "SECRET_KEY",
     "ACCESS_KEY", "VAULT_KEY", "AUTH_KEY", "JWT_KEY", "FERNET_KEY", "CRYPTO_KEY", "ENC_KEY", "MASTER_KEY", "APP_KEY", "SALT", "CREDENTIALS", "WEBHOOK", "WEBHOOK_URL",
 ];
 
 /// Whether the name of a variable says that its value is nobody's business.
 pub fn is_hidden(name: &str) -> bool {
-    let name = name.to_uppercase();
-    name != "PWD" && SECRET.iter().any(|end| name == *end || name.ends_with(&format!("_{end}")) || (name.ends_with(end) && ["PASSWORD", "SECRET", "TOKEN"].contains(end)))
+    let name = name.to_uppercase().replace(['.', '-'], "_");
+    name != "PWD" && SECRET.iter().any(|end| name == *end || name.ends_with(&format!("_{end}")) || (name.ends_with(end) && ["PASSWORD", "PASSPHRASE", "SECRET", "TOKEN"].contains(end)))
 }
 
 /// True for words by which settings that hold secrets are called: where these stand, no value is taken.
@@ -27,18 +29,38 @@ pub fn may_hide(name: &str) -> bool {
     is_hidden(name) || is_secret_word(name) || upper.ends_with("KEY") || ["PASS", "SECRET", "TOKEN", "PRIVATE"].iter().any(|part| upper.contains(part))
 }
 
-/// Whether a text is an address with a password in it, or a list of settings that has one.
+/// Whether what a variable is called and what stands in it say together that it is a key.
+pub fn is_key(name: &str, value: &str) -> bool {
+    let name = name.to_uppercase().replace(['.', '-'], "_");
+    let known_to_all = ["PUBLIC", "PUBLISHABLE", "SITE_KEY", "PREFIX"].iter().any(|word| name.contains(word)) || value.starts_with("pk_");
+    (name == "KEY" || name.ends_with("_KEY")) && !known_to_all && !is_plain(value) && looks_random(value)
+}
+
+/// Whether a text is what a machine makes up: long, of base64's letters, with a digit, and no words, numbers and versions alone.
+fn looks_random(text: &str) -> bool {
+    let word = |part: &str| {
+        let number = part.strip_prefix('v').unwrap_or(part);
+        part.bytes().all(|byte| byte.is_ascii_lowercase()) || part.bytes().all(|byte| byte.is_ascii_uppercase()) || number.len() <= 4 && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let all = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-+/=".contains(&byte));
+    text.len() >= 16 && all && text.bytes().any(|byte| byte.is_ascii_digit()) && !text.split(['_', '-', '/']).all(word)
+}
+
+/// Whether a text, as Compose reads it, is an address with a password in it, or a list of settings that has one.
 pub fn holds_password(text: &str) -> bool {
     let address = text.split_once("://").is_some_and(|(_, rest)| {
         let Some((login, _)) = rest.rsplit_once('@') else { return false };
-        login.split_once(':').is_some_and(|(name, password)| !name.contains('/') && !password.is_empty() && !password.contains('$'))
+        login.split_once(':').is_some_and(|(name, password)| !name.contains('/') && !password.is_empty() && interpolation::variables(password).is_empty())
     });
     let setting = text.to_lowercase();
-    let setting = setting.split_once("password=").is_some_and(|(before, after)| !before.is_empty() && !after.is_empty() && !after.starts_with(['$', '&', ';']));
+    let setting = setting.split_once("password=").is_some_and(|(before, after)| {
+        let variable = after.starts_with('$') && !after.starts_with("$$");
+        !before.is_empty() && !after.is_empty() && !variable && !after.starts_with(['&', ';'])
+    });
     address || setting
 }
 
-/// Whether a value is a secret by its look, whatever it is called: an address with a password in it, or a token.
+/// Whether a value, as Compose reads it, is a secret by its look, whatever it is called: an address with a password in it, or a token.
 pub fn looks_secret(value: &str) -> bool {
     holds_password(value) || holds_token(value)
 }
@@ -115,16 +137,16 @@ mod tests {
 
     #[test]
     fn secrets_are_known_by_their_names_and_places() {
-        for name in ["POSTGRES_PASSWORD", "MYSQL_PWD", "api_token", "SECRET_KEY_BASE", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "STRIPE_WEBHOOK", "AUTH_SALT", "APP_KEY"] {
+        for name in ["POSTGRES_PASSWORD", "MYSQL_PWD", "api_token", "SECRET_KEY_BASE", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "STRIPE_WEBHOOK", "AUTH_SALT", "APP_KEY", "app.api-key", "my-token", "SSH_PASSPHRASE"] {
             assert!(is_hidden(name), "{name}");
         }
         for name in ["PWD", "COMPASS", "PASSWORD_FILE", "MAX_TOKENS", "PUBLIC_KEY", "KEYBOARD"] {
             assert!(!is_hidden(name), "{name}");
         }
-        for text in ["postgresql://u:pw@db:5432/x", "redis://:pw@redis", "amqp://u:p@ss@mq/?x=1", "smtp://user:pw/x@mail", "jdbc:postgresql://db/x?user=u&password=pw"] {
+        for text in ["postgresql://u:pw@db:5432/x", "redis://:pw@redis", "amqp://u:p@ss@mq/?x=1", "smtp://user:pw/x@mail", "jdbc:postgresql://db/x?user=u&password=pw", "redis://:p$$w@redis", "host=db password=$$x"] {
             assert!(holds_password(text), "{text}");
         }
-        for text in ["postgresql://u:${PW}@db", "https://t.dev/a:b@c", "https://user@t.dev", "http://u:@t.dev", "plain"] {
+        for text in ["postgresql://u:${PW}@db", "https://t.dev/a:b@c", "https://user@t.dev", "http://u:@t.dev", "plain", "host=db password=$PW"] {
             assert!(!holds_password(text), "{text}");
         }
         for value in ["/run/secrets/db", "./certs/key.pem", "true", ""] {
@@ -132,6 +154,15 @@ mod tests {
         }
         for value in ["/Zx9kQ2v==", "/abcdefghijklmnopqrstuvwxyz012345/x/y", "hunter2"] {
             assert!(!is_plain(value), "{value}");
+        }
+        for (name, value) in [("STRIPE_KEY", "sk_live_51HxYz0123456789"), ("MAILGUN_KEY", "key-3ax6xnjp29jd6fds4gc373sg"), ("key", "550e8400-e29b-41d4-a716-446655440000"), ("SIGN_KEY", "q83vEjRWeJq83v/+EjRWeA==")] {
+            assert!(is_key(name, value), "{name}={value}");
+        }
+        for (name, value) in [
+            ("PUBLIC_KEY", "q83vEjRWeJq83v/+EjRWeA=="), ("STRIPE_PUBLISHABLE_KEY", "pk_live_51HxYz0123456789"), ("STRIPE_KEY", "pk_live_51HxYz0123456789"), ("PARTITION_KEY", "customer-orders-v2"),
+            ("SORT_KEY", "created_at_descending_2024"), ("TLS_KEY", "/etc/ssl/private/server1.pem"), ("TLS_KEY", "certs/server1.example.key"), ("KEY", "evolution"), ("MONKEY", "a1b2c3d4e5f6a7b8c9"), ("SSH_KEY", "https://acme.dev/k1"),
+        ] {
+            assert!(!is_key(name, value), "{name}={value}");
         }
         // What may not stand under `variables` is kept back wherever it is found.
         assert!(["SLACK_API_URL", "GCP_CREDENTIALS", "STRIPE_KEY"].iter().all(|name| may_hide(name)));

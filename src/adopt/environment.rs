@@ -4,7 +4,7 @@ use super::{Adopted, Around, Row, text, walk};
 use crate::compose::pairs;
 use crate::dotenv::{self, is_reserved};
 use crate::interpolation::{self, Operator};
-use crate::profile::hidden::{is_hidden, is_plain, looks_secret, may_hide};
+use crate::profile::hidden::{is_hidden, is_key, is_plain, looks_secret, may_hide};
 use crate::report::Span;
 use crate::yaml::Node;
 use serde_json::{Map, Value, json};
@@ -34,16 +34,29 @@ fn text_of(path: &Path) -> Option<String> {
 /// The variables that an env file sets.
 pub(super) fn names_in(path: &Path) -> BTreeSet<String> {
     let text = text_of(path).unwrap_or_default();
-    dotenv::read(&text).into_iter().filter_map(|(_, line)| line.ok()).map(|(name, _)| name).collect()
+    dotenv::read_wide(&text).into_iter().filter_map(|(_, line)| line.ok()).map(|(name, _)| name).collect()
+}
+
+/// Numbers of the lines of an env file that nobody can read, by what is wrong with them.
+fn unread(text: &str) -> BTreeMap<String, Vec<String>> {
+    let (mut all, mut first, mut at) = (BTreeMap::<String, Vec<String>>::new(), 1, 0);
+    for (place, line) in dotenv::read_wide(text) {
+        first += text[at..place.start].matches('\n').count();
+        at = place.start;
+        let Err(why) = line else { continue };
+        let more = text[place].trim_end().matches('\n').count();
+        all.entry(why).or_default().push(if more == 0 { first.to_string() } else { format!("{first}-{}", first + more) });
+    }
+    all
 }
 
 /// The lines of an env file, with their variables filled in as Compose does it: from `values` first.
 pub fn lines(text: &str, values: &BTreeMap<String, String>) -> Vec<(String, String)> {
     let mut known: Vec<(String, String)> = Vec::new();
-    for (start, line) in dotenv::read(text) {
+    for (place, line) in dotenv::read_wide(text) {
         let Ok((name, value)) = line else { continue };
-        let raw = text[start..].lines().next().unwrap_or_default();
-        let literal = raw.contains("\\$") || raw.split_once('=').is_some_and(|(_, value)| value.trim_start().starts_with('\''));
+        let raw = &text[place];
+        let literal = raw.contains("\\$") || raw.split_once(['=', ':']).is_some_and(|(_, value)| value.trim_start().starts_with('\''));
         let earlier = |name: &str| known.iter().find(|(there, _)| there == name).map(|(_, value)| value.clone());
         let lookup = |name: &str| values.get(name).cloned().or_else(|| earlier(name));
         let value = if literal { value } else { interpolation::expand(&value, &lookup).unwrap_or(value) };
@@ -66,6 +79,18 @@ impl Adopted {
         });
     }
 
+    /// What of `.env` nobody reads.
+    pub(super) fn dotenv(&mut self, document: &Node, around: &Around<'_>) {
+        self.unread(".env", &text_of(&around.folder.join(".env")).unwrap_or_default(), document.span);
+    }
+
+    /// Tells which lines of an env file are not taken along.
+    fn unread(&mut self, path: &str, text: &str, span: Span) {
+        for (why, numbers) in unread(text) {
+            self.note(span, format!("{path} has what cannot be read, in line {}: {why}. Write `NAME=value` there, and adopt again", numbers.join(", ")), None);
+        }
+    }
+
     /// What stands in env files and in the file itself goes where the profile's secrets are, or into the profile.
     pub(super) fn environment(&mut self, row: &mut Row<'_>, around: &Around<'_>) {
         let files = self.env_files(row, around);
@@ -79,9 +104,10 @@ impl Adopted {
                 continue;
             }
             changed = true;
-            let text = match (may_hide(&key) && !is_plain(&value)) || looks_secret(&value) {
+            let escaped = value.replace('$', "$$");
+            let text = match (may_hide(&key) && !is_plain(&value)) || looks_secret(&escaped) {
                 true => self.kept_back(row.name, &key, &value, span, around),
-                false => value.replace('$', "$$"),
+                false => escaped,
             };
             over.insert(key, json!(text));
         }
@@ -100,15 +126,16 @@ impl Adopted {
                 continue;
             };
             let hidden = is_hidden(key);
-            if value.contains('$') {
-                if let ([(name, _)], true) = (&interpolation::variables(value)[..], hidden) {
+            let variables = interpolation::variables(value);
+            if !variables.is_empty() {
+                if let ([(name, _)], true) = (&variables[..], hidden) {
                     self.hidden.insert((*name).to_owned());
                 }
             } else if hidden && value.is_empty() {
                 self.note(*span, format!("`{key}` of `{}` is empty: give it a value, or take it out", row.name), None);
-            } else if (hidden && !is_plain(value)) || looks_secret(value) {
+            } else if (hidden && !is_plain(value)) || is_key(key, value) || looks_secret(value) {
                 changed = true;
-                let text = self.kept_back(row.name, key, value, *span, around);
+                let text = self.kept_back(row.name, key, &plainly(value), *span, around);
                 over.insert(key.clone(), json!(text));
                 continue;
             }
@@ -137,6 +164,7 @@ impl Adopted {
             match text_of(&around.folder.join(&path)) {
                 Some(text) => {
                     self.note(span, format!("{path} stays here, and `{}` gets what it says", row.name), Some("that stands in the profile, and what is secret under `secrets`"));
+                    self.unread(&path, &text, span);
                     for (name, value) in lines(&text, around.values) {
                         all.retain(|(known, ..)| *known != name);
                         all.push((name, Some(value), span));
@@ -155,8 +183,9 @@ impl Adopted {
 
     /// A value that nobody may read becomes a secret; what stands in its place.
     fn kept_back(&mut self, service: &str, key: &str, value: &str, span: Span, around: &Around<'_>) -> String {
-        let plain = key.to_uppercase();
-        let own = format!("{}_{plain}", service.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
+        let name_of = |text: &str| text.to_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let plain = name_of(key);
+        let own = format!("{}_{plain}", name_of(service));
         // The same name with another value is another secret.
         let free = |name: &str, secrets: &BTreeMap<String, Option<String>>| {
             let there = match secrets.get(name) {
@@ -199,13 +228,21 @@ impl Adopted {
     fn given(&mut self, name: &str, span: Span, around: &Around<'_>) {
         let Some(value) = around.values.get(name) else { return };
         let known = self.secrets.contains_key(name) || self.variables.contains_key(name);
-        if !value.is_empty() && (may_hide(name) || self.hidden.contains(name) || looks_secret(value)) {
+        if !value.is_empty() && (may_hide(name) || self.hidden.contains(name) || looks_secret(&value.replace('$', "$$"))) {
             self.variables.remove(name);
             self.secret_of(name, span, around);
         } else if !known {
             let origin = self.origin(name, around);
             self.note(span, format!("`{name}` comes from {origin}"), Some("its value stands under `variables`"));
             self.variables.insert(name.to_owned(), value.clone());
+        }
+    }
+
+    /// A variable that something is filled from: with its value from here, or one that somebody gives when rendering.
+    pub(super) fn given_or_secret(&mut self, name: &str, span: Span, around: &Around<'_>) {
+        match around.values.contains_key(name) {
+            true => self.given(name, span, around),
+            false => self.secret_of(name, span, around),
         }
     }
 
@@ -266,13 +303,18 @@ impl Adopted {
                 self.variables.insert(name, String::new());
             } else if operator != Operator::Default {
                 self.secret_of(&name, span, around);
-            } else if !is_plain(&default) && !default.contains('$') && (is_hidden(&name) || self.hidden.contains(&name) || looks_secret(&default)) {
+            } else if !is_plain(&default) && interpolation::variables(&default).is_empty() && (is_hidden(&name) || self.hidden.contains(&name) || is_key(&name, &default) || looks_secret(&default)) {
                 let found = format!("everybody who has the file knows the default of `{name}`");
                 self.note(span, found, Some(&format!("it is the secret {name}: choose another value while nothing uses it")));
-                self.secrets.insert(name, Some(default));
+                self.secrets.insert(name, Some(plainly(&default)));
             }
         }
     }
+}
+
+/// A text without variables as Compose takes it: its `$$` is a dollar sign.
+fn plainly(text: &str) -> String {
+    interpolation::expand(text, &|_| None).unwrap_or_else(|| text.to_owned())
 }
 
 fn strings(value: &Value, see: &mut impl FnMut(&str)) {

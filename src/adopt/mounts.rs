@@ -1,12 +1,13 @@
 //! Files and folders beside the Compose file, which the machine does not have.
 
+use super::private::is_private;
 use super::{Adopted, Around, Row, section, text};
-use crate::compose::parts;
-use crate::profile::hidden::{is_hidden, is_plain, looks_secret};
+use crate::compose::{joined, parts};
+use crate::interpolation::{self, Operator};
 use crate::report::Span;
 use crate::yaml::{Node, to_json};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Most bytes of such files that go into the profile.
@@ -23,11 +24,21 @@ pub(super) struct Files {
     pub(super) volumes: Vec<(String, Span)>,
     /// The name that a path got.
     names: BTreeMap<String, String>,
+    /// Names that the file's own volumes and configs have.
+    taken: BTreeSet<String>,
 }
 
 impl Files {
+    /// None yet, beside what a document declares.
+    pub(super) fn beside(document: &Node) -> Self {
+        let declared = ["volumes", "configs"].into_iter().filter_map(|kind| document.get(kind)).flat_map(Node::names);
+        Self { taken: declared.map(|(name, _)| name.to_owned()).collect(), ..Self::default() }
+    }
+
+    /// The one name of a path, however it is written, which nothing else has.
     fn name(&mut self, path: &str) -> String {
-        if let Some(name) = self.names.get(path) {
+        let path = joined(Path::new(""), path.trim_end_matches('/'));
+        if let Some(name) = self.names.get(&path) {
             return name.clone();
         }
         let mut slug: String = path.trim_matches(['.', '/']).to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -35,10 +46,10 @@ impl Files {
         if slug.is_empty() {
             slug = "here".to_owned();
         }
-        while self.names.values().any(|taken| *taken == slug) {
+        while !self.taken.insert(slug.clone()) {
             slug.push_str("-2");
         }
-        self.names.insert(path.to_owned(), slug.clone());
+        self.names.insert(path, slug.clone());
         slug
     }
 }
@@ -52,17 +63,6 @@ enum There {
     Nothing,
     /// A file that lies outside the folder of the Compose file, or that holds what looks like a secret: it goes nowhere by itself.
     Private,
-}
-
-/// Whether a file's name or text says that it is for few eyes.
-fn is_private(path: &Path, text: &str) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let secret = |line: &str| {
-        let Some((name, value)) = line.split_once(['=', ':']) else { return false };
-        let (name, value) = (name.trim().trim_start_matches("export ").trim_matches(['"', '\'']), value.trim().trim_matches(['"', '\'', ',']));
-        !value.is_empty() && !value.contains('$') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) && is_hidden(name) && !is_plain(value)
-    };
-    name.starts_with(".env") || name.ends_with(".env") || text.lines().any(|line| secret(line) || looks_secret(line)) || text.contains("PRIVATE KEY-----")
 }
 
 fn there(folder: &Path, named: &str, room: usize) -> There {
@@ -104,7 +104,12 @@ impl Adopted {
                 continue;
             };
             let filled = named.contains('$').then(|| around.expand(named)).flatten().filter(|filled| !filled.is_empty());
-            if named.contains('$') && filled.is_none() {
+            let unset = unset(named, around);
+            if let Some(variable) = unset {
+                let read = filled.as_ref().map_or_else(|| "nothing".to_owned(), |filled| format!("`{filled}`, which is written here"));
+                let found = format!("`{variable}`, which what `{}` mounts hangs on, has no value, so that Compose reads {read}: write the path, or name a volume", row.name);
+                self.note(mount.span, found, None);
+            } else if named.contains('$') && filled.is_none() {
                 self.note(mount.span, format!("what `{}` mounts hangs on a variable: write it", row.name), None);
             }
             let source = filled.as_deref().unwrap_or(named);
@@ -122,7 +127,9 @@ impl Adopted {
             };
             if filled.is_some() {
                 changed = true;
-                self.note(mount.span, format!("what `{}` mounts hangs on a variable", row.name), Some("its value is written here"));
+                if unset.is_none() {
+                    self.note(mount.span, format!("what `{}` mounts hangs on a variable", row.name), Some("its value is written here"));
+                }
                 entry = rewritten(source);
             }
             let relative = bind && (source.starts_with('.') || (mount.as_str().is_none() && !source.starts_with(['/', '~', '$'])));
@@ -187,11 +194,7 @@ impl Adopted {
             let name = item.as_str().or_else(|| text(item, "source")).unwrap_or_default();
             let declared = document.get("secrets").and_then(|secrets| secrets.get(name));
             if let Some((key, variable)) = declared.and_then(|declared| declared.entry("environment")) {
-                let variable = variable.as_str().unwrap_or_default();
-                if !crate::dotenv::is_shell_name(variable) {
-                    self.note(key.span, format!("the secret `{name}` names no variable: write one, of letters, digits and `_`"), None);
-                    continue;
-                }
+                let Some(variable) = self.variable_of("secret", name, variable, key.span) else { continue };
                 self.secret_of(variable, key.span, around);
             }
             let Some(file) = declared.and_then(|declared| text(declared, "file")) else {
@@ -220,10 +223,20 @@ impl Adopted {
         }
     }
 
-    /// Compose's configs that are files bring their text along.
+    /// The variable that a secret or a config is filled from.
+    fn variable_of<'n>(&mut self, kind: &str, name: &str, variable: &'n Node, span: Span) -> Option<&'n str> {
+        let variable = variable.as_str().unwrap_or_default();
+        let good = crate::dotenv::is_shell_name(variable);
+        if !good {
+            self.note(span, format!("the {kind} `{name}` names no variable: write one, of letters, digits and `_`"), None);
+        }
+        good.then_some(variable)
+    }
+
+    /// Compose's configs that are files bring their text along, and those that are variables their value.
     pub(super) fn config_files(&mut self, rows: &[Row<'_>], document: &Node, around: &Around<'_>) {
         for (key, entry) in document.get("configs").and_then(Node::as_map).unwrap_or_default() {
-            let (Some(name), Some(file)) = (key.as_str(), text(entry, "file")) else { continue };
+            let Some(name) = key.as_str() else { continue };
             let uses = |row: &Row<'_>| {
                 let list = row.node.get("configs").and_then(Node::as_seq).unwrap_or_default();
                 !row.left_out && list.iter().any(|item| item.as_str().or_else(|| text(item, "source")) == Some(name))
@@ -231,6 +244,11 @@ impl Adopted {
             if !rows.iter().any(uses) {
                 continue;
             }
+            if let Some((key, variable)) = entry.entry("environment").filter(|(_, variable)| !variable.is_null()) {
+                let Some(variable) = self.variable_of("config", name, variable, key.span) else { continue };
+                self.given_or_secret(variable, key.span, around);
+            }
+            let Some(file) = text(entry, "file") else { continue };
             let file = around.expand(file).unwrap_or_else(|| file.to_owned());
             match there(around.folder, &file, MOST.saturating_sub(self.carried)) {
                 There::Text { text, .. } => {
@@ -244,6 +262,12 @@ impl Adopted {
             }
         }
     }
+}
+
+/// The first variable of a text that nothing gives a value, and that brings none along.
+fn unset<'t>(text: &'t str, around: &Around<'_>) -> Option<&'t str> {
+    let plain = interpolation::variables(text).into_iter().filter(|(_, operator)| *operator == Operator::Plain);
+    plain.map(|(name, _)| name).find(|name| around.values.get(*name).is_none_or(String::is_empty))
 }
 
 /// Whether a path is a file's by its name.

@@ -1,6 +1,6 @@
 //! Ports that everybody could reach: one becomes the way in through nginx, the others are the machine's own.
 
-use super::{Adopted, Around, Row, bootstrap, known};
+use super::{Adopted, Around, Row, bootstrap, image_name, known};
 use crate::profile::model::Protocol;
 use crate::report::Span;
 use crate::resolve::{Published, published};
@@ -11,6 +11,16 @@ use serde_json::{Value, json};
 const WEB: [u16; 22] = [80, 1337, 2368, 3000, 3001, 3333, 4000, 4200, 5000, 5173, 5601, 5678, 8000, 8008, 8065, 8080, 8081, 8088, 8123, 8888, 9000, 9090];
 /// Those of other protocols, and of TLS, which nginx has.
 const OTHER: [u16; 12] = [1433, 1521, 1883, 2181, 4222, 5672, 8443, 8883, 9042, 9092, 9443, 11211];
+
+/// Images of pages for those who look after the stack.
+const ADMINISTRATION: [&str; 17] = [
+    "adminer", "dozzle", "kafka-ui", "mailhog", "mailpit", "minio", "mongo-express", "pgadmin", "pgadmin4", "phpmyadmin", "phpredisadmin", "portainer", "portainer-ce",
+    "portainer-ee", "redis-commander", "redisinsight", "redis-insight",
+];
+
+fn is_administration(service: &Node) -> bool {
+    image_name(service).is_some_and(|name| ADMINISTRATION.contains(&name))
+}
 
 /// How likely it is that people are to come in there; `None`: not at all.
 fn rank(service: &Node, port: &Published) -> Option<u8> {
@@ -86,6 +96,21 @@ fn everybodys(name: &str, port: &Published) -> String {
     format!("port {} of `{name}` is published to everybody{outside}", shown(port))
 }
 
+/// Whether a service is a web server with TLS of its own: it is published as 80 and as 443.
+fn ends_tls(entries: &[Entry<'_>]) -> bool {
+    let is_open = |port: &Published, wanted: u16| !port.is_loopback() && port.protocol == Protocol::Tcp && port.host == Some((wanted, wanted));
+    [80, 443].into_iter().all(|wanted| entries.iter().any(|entry| entry.port.as_ref().is_ok_and(|port| is_open(port, wanted))))
+}
+
+/// The lines of a service by which everybody reaches a port of it.
+fn lines_of(port: &Published) -> String {
+    let (first, last) = port.host.unwrap_or(port.target);
+    let suffix = if port.protocol == Protocol::Udp { "/udp" } else { "" };
+    let rules = |last: u16| (first..=last).map(|one| format!("{one}/{}", port.protocol.name())).collect::<Vec<_>>().join(", ");
+    let rules = if last - first < 8 { rules(last) } else { format!("{}, …", rules(first + 2)) };
+    format!("`ports: [\"{}:{}{suffix}\"]` and `x-bootstrap: {{public_ports: [{rules}]}}`", range((first, last)), range(port.target))
+}
+
 /// What of an entry hangs on a variable.
 fn variable_in(node: &Node) -> Option<&str> {
     let parts = node.as_map().unwrap_or_default().iter().filter_map(|(_, value)| value.as_str());
@@ -95,8 +120,15 @@ fn variable_in(node: &Node) -> Option<&str> {
 impl Adopted {
     pub(super) fn routes(&mut self, rows: &mut [Row<'_>], around: &Around<'_>) {
         let all: Vec<Vec<Entry<'_>>> = rows.iter().map(|row| if row.left_out { Vec::new() } else { entries(row.node, around) }).collect();
+        // Where another service is published as well, the domain is not for a page of administration.
+        let pages: Vec<bool> = rows.iter().map(|row| is_administration(row.node)).collect();
+        let others = all.iter().zip(&pages).any(|(ports, page)| !page && !ports.is_empty());
+        let proxy = all.iter().position(|ports| ends_tls(ports));
         let candidates = |loopback: bool| {
             let of = |(index, ports): (usize, &Vec<Entry<'_>>)| -> Vec<(u8, usize, u16)> {
+                if proxy.is_some() || others && pages[index] {
+                    return Vec::new();
+                }
                 let fits = |entry: &Entry<'_>| {
                     let port = entry.port.as_ref().ok().filter(|port| port.is_loopback() == loopback)?;
                     Some((rank(rows[index].node, port)?, index, port.target.0))
@@ -136,6 +168,10 @@ impl Adopted {
                     continue;
                 }
                 changed = true;
+                if proxy == Some(index) && matches!(port.host, Some((80, 80) | (443, 443))) {
+                    self.note(span, everybodys(row.name, port), Some("nobody outside the stack reaches it"));
+                    continue;
+                }
                 self.open(row, span, port, rank(row.node, port).is_some(), first == Some((index, port.target.0)) && around.domain);
             }
             if changed {
@@ -144,10 +180,15 @@ impl Adopted {
             }
             self.expose(row, &all[index]);
         }
+        if let Some(row) = proxy.map(|index| &rows[index]) {
+            let name = row.name;
+            let found = format!("`{name}` has TLS of its own, which on the machine is nginx's: give the service behind `{name}` `x-bootstrap: {{route: {{path: /, port: …}}}}` and leave `{name}` out, as `{name}: null`; or give that route to `{name}`, once it answers without TLS and leads nobody to https");
+            self.note(row.span, found, None);
+        }
         let start = rows.first().map(|row| row.span);
-        match (first.or(behind), start) {
-            (Some(_), Some(span)) if !around.domain => self.note(span, "no domain leads to the services: give `--domain`", None),
-            (None, Some(span)) if around.domain => {
+        match (first.or(behind).is_some() || proxy.is_some(), start) {
+            (true, Some(span)) if !around.domain => self.note(span, "no domain leads to the services: give `--domain`", None),
+            (false, Some(span)) if around.domain => {
                 self.note(span, "nothing is published that people would use: give one service `x-bootstrap: {route: {path: /, port: …}}`", None);
             }
             _ => {}
@@ -176,9 +217,7 @@ impl Adopted {
             let found = format!("{found}: if people need it, give it `x-bootstrap: {{route: {{host: …, port: {}}}}}`", port.target.0);
             self.note(span, found, Some("nobody outside the stack reaches it"));
         } else {
-            let (outside, last) = port.host.unwrap_or(port.target);
-            let each = if outside == last { "" } else { " and each of the others" };
-            let found = format!("{found}: if it must be, list `{outside}/{}`{each} in `x-bootstrap.public_ports`", port.protocol.name());
+            let found = format!("{found}: if it must be, write {} at `{}`", lines_of(port), row.name);
             self.note(span, found, Some("nobody outside the stack reaches it"));
         }
     }

@@ -51,13 +51,16 @@ impl Adopt {
             let why = if document.get("distribution").is_some() { "it is a profile already" } else { "it has no `services`" };
             bail!(BadInput(format!("{} is no Compose file: {why}", self.file.display())));
         }
-        let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(&self.file);
         let name = self.name(folder, &document)?;
         if let Some(domain) = &self.domain {
             is::<text::Domain>(domain).map_err(|why| BadInput(format!("--domain: {why}")))?;
         }
         let keys = keys_of(&self.keys)?;
         let output = self.output.clone().unwrap_or_else(|| self.file.with_file_name(format!("{name}.yaml")));
+        if output == Path::new("-") {
+            bail!(BadInput("a profile that names the Compose file beside it cannot go to standard output: name a file with -o".to_owned()));
+        }
         let secrets_file = output.with_extension("env");
         if secrets_file == output {
             bail!(BadInput(format!("{} is where its secrets go: name the profile otherwise, as {}", output.display(), output.with_extension("yaml").display())));
@@ -82,7 +85,7 @@ impl Adopt {
             }
         }
         let file = self.file.file_name().unwrap_or_default().to_string_lossy();
-        if output.parent().and_then(|folder| folder.canonicalize().ok()) != folder.canonicalize().ok() && output.parent() != Some(Path::new("")) {
+        if folder_of(&output).canonicalize().ok() != folder.canonicalize().ok() {
             bail!(BadInput("the profile has to lie beside the Compose file, which it names".to_owned()));
         }
         let distribution = Distribution::ALL.into_iter().find(|one| one.id() == self.distribution).context("the distribution")?;
@@ -134,6 +137,11 @@ impl Adopt {
     }
 }
 
+/// The folder that a file lies in.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// What a `check` of what was written comes to.
 fn outcome(report: &Report) -> String {
     if report.findings().is_empty() { "nothing stands in the way".to_owned() } else { format!("`check` has {} for it", report.summary()) }
@@ -145,7 +153,7 @@ fn environment(folder: &Path, more: &[PathBuf]) -> BTreeMap<String, String> {
     for path in std::iter::once(&folder.join(".env")).chain(more) {
         let bytes = if path.is_file() { yaml::read_some(path, yaml::MAX_BYTES).unwrap_or_default() } else { Vec::new() };
         let text = String::from_utf8(bytes).unwrap_or_default();
-        for (name, value) in lines(&text, &all) {
+        for (name, value) in lines(&text, &all).into_iter().filter(|(name, _)| dotenv::is_shell_name(name)) {
             all.entry(name).or_insert(value);
         }
     }

@@ -82,7 +82,7 @@ fn moved(node: &mut Node, folder: &Path) {
 }
 
 /// Always as a path, with `./` or `../` before it.
-fn joined(folder: &Path, text: &str) -> String {
+pub fn joined(folder: &Path, text: &str) -> String {
     let mut parts: Vec<String> = Vec::new();
     let path = folder.join(text);
     for part in path.components() {

@@ -57,7 +57,7 @@ fn what_is_certain_is_written_and_the_rest_is_told() {
         "docker-compose.yml:9: the value of `SECRET_KEY_BASE` stands in the file",
         "docker-compose.yml:13: `web` does not wait until db, cache is well",
         "docker-compose.yml:19: the value of `API_TOKEN` stands in the file",
-        "docker-compose.yml:25: port 5432 of `db` is published to everybody: if it must be, list `5432/tcp` in `x-bootstrap.public_ports`",
+        "docker-compose.yml:25: port 5432 of `db` is published to everybody: if it must be, write `ports: [\"5432:5432\"]` and `x-bootstrap: {public_ports: [5432/tcp]}` at `db`",
         "docker-compose.yml:31: the volume `uploads` holds data",
     ]);
     assert!(!said.contains("geheim") && !said.contains("0123"), "a secret is told: {said}");
@@ -89,8 +89,8 @@ fn each_port_of_a_line_is_told_by_its_number() {
     tells(&said, &[
         ":4: port 3000 of `web` is published to everybody as 80: the domain leads to it",
         ":4: port 5000 of `web` is published to everybody: if people need it, give it `x-bootstrap: {route: {host: …, port: 5000}}`",
-        ":4: port 53/udp of `web` is published to everybody: if it must be, list `53/udp` in",
-        ":4: port 7000-7002 of `web` is published to everybody as 6000-6002: if it must be, list `6000/tcp` and each of the others in",
+        ":4: port 53/udp of `web` is published to everybody: if it must be, write `ports: [\"53:53/udp\"]` and `x-bootstrap: {public_ports: [53/udp]}` at `web`",
+        ":4: port 7000-7002 of `web` is published to everybody as 6000-6002: if it must be, write `ports: [\"6000-6002:7000-7002\"]` and `x-bootstrap: {public_ports: [6000/tcp, 6001/tcp, 6002/tcp]}` at `web`",
         ":4: where port 9001 of `web` is published hangs on a variable: its value is written here",
     ]);
     let told: Vec<_> = said.lines().filter(|line| line.contains("publish")).collect();
@@ -154,6 +154,16 @@ fn nothing_is_written_over_and_no_file_of_another_kind_is_taken() {
     again(&["nowhere.yml"]).assert().code(2);
     again(&["docker-compose.yml", "-o", "sub/x.yaml"]).assert().code(2).stderr(predicate::str::contains("beside the Compose file"));
     again(&["docker-compose.yml", "-o", "x.yaml", "--domain", "no domain"]).assert().code(2);
+    again(&["docker-compose.yml", "-o", "-"]).assert().code(2).stderr(predicate::str::contains("cannot go to standard output"));
+    // A bare name is in this folder, and the Compose file in another.
+    std::fs::create_dir(folder.path().join("sub")).expect("makes a folder");
+    std::fs::write(folder.path().join("sub/compose.yaml"), "services: {a: {image: \"x:1\", environment: {PASSWORD: geheim}}}\n").expect("writes");
+    again(&["sub/compose.yaml", "-o", "x.yaml"]).assert().code(2).stderr(predicate::str::contains("beside the Compose file"));
+    again(&["sub/compose.yaml", "-o", "no/such/x.yaml"]).assert().code(2).stderr(predicate::str::contains("beside the Compose file"));
+    for name in ["-", "-.env", "x.env", "no"] {
+        assert!(!folder.path().join(name).exists(), "{name}");
+    }
+    again(&["./sub/../docker-compose.yml", "-o", "./y.yaml"]).assert().success();
     std::fs::write(folder.path().join("broken.yml"), "services: {a: [\n").expect("writes");
     again(&["broken.yml", "-o", "x.yaml"]).assert().code(2).stderr(predicate::str::contains("broken.yml:"));
     assert!(!folder.path().join("x.yaml").exists());

@@ -305,6 +305,41 @@ secrets: {key: {file: ./key.txt}, cert: {file: ./cert.txt}, unused: {file: ./no.
 }
 
 #[test]
+fn each_folder_and_file_has_one_name_that_nothing_else_has() {
+    let file = r#"services:
+  web:
+    image: acme/web:1
+    restart: always
+    healthcheck: {test: x}
+    volumes: ["data:/a", "./data:/b", "./media:/m", "./nginx.conf:/etc/nginx.conf"]
+    configs: [nginx-conf]
+    ports: ["80:80"]
+  other:
+    image: acme/other:1
+    restart: always
+    healthcheck: {test: x}
+    volumes: ["./media/:/m", "././x/../media:/n", {type: bind, source: media, target: /o}]
+volumes: {data: }
+configs: {nginx-conf: {file: ./other.conf}}
+"#;
+    let (folder, said) = adopted(&[("docker-compose.yml", file), ("nginx.conf", "mounted\n"), ("other.conf", "declared\n")], &[]);
+    let here = folder.path();
+    tells(&said, &[
+        ":6: `./data` is not on the machine: it is the volume `data-2`",
+        ":6: `./nginx.conf` is not on the machine: its text is the config `nginx-conf-2`",
+        ":13: `./media/` is not on the machine: it is the volume `media`,",
+        ":13: `././x/../media` is not on the machine: it is the volume `media`,",
+        ":13: `media` is not on the machine: it is the volume `media`,",
+    ]);
+    let (good, told) = checked(here, &[]);
+    assert!(good, "{told}");
+    holds(&profile(here), &[("\"data:/a\"", true), ("\"data-2:/b\"", true), ("media-2", false), ("mounted", true), ("declared", true)]);
+    let Some(ours) = on_the_machine(here) else { return };
+    assert_eq!(ours["configs"]["nginx-conf"]["content"], "declared\n");
+    assert_eq!(ours["configs"]["nginx-conf-2"]["content"], "mounted\n");
+}
+
+#[test]
 fn what_everybody_knows_is_kept_back_and_what_is_made_elsewhere_is_made_here() {
     let file = r#"services:
   app:
@@ -547,6 +582,168 @@ fn tokens_are_secrets_under_any_name() {
         let (_, told) = checked(folder.path(), &[]);
         assert!(told.contains("[open-secret]") && told.contains("`VISITOR` has a token written out") && !told.contains("eyJh"), "{told}");
     }
+}
+
+#[test]
+fn names_that_no_shell_takes_become_secrets_too() {
+    let file = "services:\n  web:\n    image: acme/web:1\n    restart: always\n    healthcheck: {test: x}\n    environment: {spring.datasource.password: hunter-a, my-token: hunter-b, 2nd_password: hunter-c, passwört_token: hunter-d}\n";
+    let (folder, said) = adopted(&[("docker-compose.yml", file)], &[]);
+    tells(&said, &[
+        ":6: the value of `spring.datasource.password` stands in the file: it is the secret SPRING_DATASOURCE_PASSWORD",
+        ":6: the value of `my-token` stands in the file: it is the secret MY_TOKEN",
+        ":6: the value of `2nd_password` stands in the file: it is the secret WEB_2ND_PASSWORD",
+        ":6: the value of `passwört_token` stands in the file: it is the secret PASSW_RT_TOKEN",
+    ]);
+    holds(&profile(folder.path()), &[("hunter", false), ("spring.datasource.password: \"${SPRING_DATASOURCE_PASSWORD}\"", true), ("my-token: \"${MY_TOKEN}\"", true)]);
+}
+
+#[test]
+fn keys_and_what_has_a_dollar_sign_in_it_are_secrets_too() {
+    let values = r#"{DB_PASSWORD: pa$$hunter, ADMIN_TOKEN: "$$argon2id$$v=19$$hunter", BROKER: "amqp://u:hunter$$x@mq/", PASSPHRASE: hunter two, STRIPE_KEY: sk_live_hunter0123456789, SMTP_PASSWORD: "${SMTP_PASSWORD:-hunter$$y}", PUBLIC_KEY: sk_live_public0123456789, SORT_KEY: created-at-version-2, PRICE: $$5}"#;
+    let file = format!("services:\n  web:\n    image: acme/web:1\n    restart: always\n    healthcheck: {{test: x}}\n    ports: [\"80:80\"]\n    environment: {values}\n");
+    let (folder, said) = adopted(&[("docker-compose.yml", file.as_str())], &[]);
+    let here = folder.path();
+    for name in ["DB_PASSWORD", "ADMIN_TOKEN", "BROKER", "PASSPHRASE", "STRIPE_KEY"] {
+        tells(&said, &[&format!(":7: the value of `{name}` stands in the file: it is the secret {name}")]);
+    }
+    tells(&said, &[":7: everybody who has the file knows the default of `SMTP_PASSWORD`"]);
+    assert!(!said.contains("hunter") && !said.contains("PUBLIC_KEY") && !said.contains("SORT_KEY"), "{said}");
+    holds(&profile(here), &[("hunter", false), ("DB_PASSWORD: \"${DB_PASSWORD}\"", true)]);
+    let secrets = dotenv::read(&std::fs::read_to_string(here.join("shop.env")).expect("reads"));
+    let value = |wanted: &str| secrets.iter().filter_map(|(_, line)| line.clone().ok()).find(|(name, _)| name == wanted).map(|(_, value)| value);
+    for (name, wanted) in [("DB_PASSWORD", "pa$hunter"), ("ADMIN_TOKEN", "$argon2id$v=19$hunter"), ("BROKER", "amqp://u:hunter$x@mq/"), ("SMTP_PASSWORD", "hunter$y")] {
+        assert_eq!(value(name).as_deref(), Some(wanted), "{name}");
+    }
+    is_what_compose_makes(here);
+    // Who has them in a file beside a profile is told by `check`.
+    let file = file.replace(" SMTP_PASSWORD: \"${SMTP_PASSWORD:-hunter$$y}\",", "");
+    let folder = by_hand(&[("docker-compose.yml", file.as_str())], "");
+    let (_, told) = checked(folder.path(), &[]);
+    for name in ["DB_PASSWORD", "ADMIN_TOKEN", "PASSPHRASE", "STRIPE_KEY"] {
+        tells(&told, &[&format!("`{name}` has its value written out")]);
+    }
+    assert!(told.contains("`BROKER` has a password written out") && !told.contains("`PUBLIC_KEY`") && !told.contains("`SORT_KEY`") && !told.contains("hunter"), "{told}");
+}
+
+#[test]
+fn files_with_passwords_of_any_language_stay_here() {
+    let texts = [
+        ("redis.conf", "bind 0.0.0.0\nrequirepass hunter-a\n"),
+        ("users.yaml", "users:\n  - password: hunter-b\n    name: anna\n"),
+        ("app.json", "{\"db\":{\"user\":\"u\",\"password\":\"hunter-c\"}}\n"),
+        ("init.sql", "CREATE USER shop WITH PASSWORD 'hunter-d';\n"),
+        ("htpasswd", "anna:$apr1$hunter$e\n"),
+        ("users.txt", "anna:$2y$05$hunterf\nberta:{SHA}hunterg=\n"),
+    ];
+    let mounts: Vec<String> = texts.iter().chain(&[("plain.conf", "")]).map(|(name, _)| format!("\"./{name}:/x/{name}:ro\"")).collect();
+    let file = format!("services:\n  web:\n    image: acme/web:1\n    restart: always\n    healthcheck: {{test: x}}\n    volumes: [{}]\n", mounts.join(", "));
+    let mut files = vec![("docker-compose.yml", file.as_str()), ("plain.conf", "# requirepass foobared\nlisten = 80\n")];
+    files.extend(texts);
+    let (folder, said) = adopted(&files, &[]);
+    holds(&profile(folder.path()), &[("hunter", false), ("listen = 80", true)]);
+    for (name, _) in texts {
+        tells(&said, &[&format!("`./{name}` is not on the machine, and was not looked into")]);
+    }
+}
+
+#[test]
+fn each_line_of_an_env_file_is_taken_along_or_told() {
+    let file = "services:\n  web:\n    image: acme/web:1\n    restart: always\n    healthcheck: {test: x}\n    env_file: web.env\n    ports: [\"80:80\"]\n    environment: {OF: \"${OF}\"}\n";
+    let text = "spring.profiles.active=prod\nspring.datasource.password=hunter-a\nCOLON: yes\n# c\nLONG=\"one\ntwo=$OF ${COLON}\"\nAPP_CERT_TOKEN='hunter-b\nhunter=c'\n1ST=x\nBARE\nPAIR='a\nb' c\nAGAIN\n";
+    let (folder, said) = adopted(&[("docker-compose.yml", file), ("web.env", text), (".env", "OF=all\nnothing here\n")], &[]);
+    let here = folder.path();
+    tells(&said, &[
+        "To be decided:",
+        ":6: web.env has what cannot be read, in line 9: what stands before `=` is not a variable's name",
+        ":6: web.env has what cannot be read, in line 10, 13: this line is not NAME=value",
+        ":6: web.env has what cannot be read, in line 11-12: there is more after the closing quote",
+        ":1: .env has what cannot be read, in line 2: this line is not NAME=value",
+    ]);
+    assert_eq!(said.matches("what cannot be read").count(), 4, "{said}");
+    holds(&profile(here), &[("spring.profiles.active: prod", true), ("SPRING_DATASOURCE_PASSWORD", true), ("LONG: \"one\\ntwo=all yes\"", true), ("hunter", false)]);
+    let (good, told) = checked(here, &[]);
+    assert!(good, "{told}");
+    // Compose refuses what is told.
+    std::fs::write(here.join("web.env"), &text[..text.find("1ST").expect("is there")]).expect("writes");
+    std::fs::write(here.join(".env"), "OF=all\n").expect("writes");
+    is_what_compose_makes(here);
+}
+
+#[test]
+fn mounts_without_a_value_are_told_and_configs_of_variables_go_along() {
+    let file = r#"services:
+  web:
+    image: acme/web:1
+    restart: always
+    healthcheck: {test: x}
+    ports: ["80:80"]
+    volumes:
+      - $GITLAB_HOME/config:/etc/x
+      - ${EMPTY}:/e
+      - ${HERE}/x:/x
+      - ${DATA:-./data}:/d
+    configs: [c, d, e]
+configs: {c: {environment: OTHER}, d: {environment: MY_TOKEN}, e: {environment: NOWHERE}, unused: {environment: UNUSED}}
+"#;
+    let (folder, said) = adopted(&[("docker-compose.yml", file), (".env", "OTHER=of .env\nMY_TOKEN=hunter\nHERE=./here\nEMPTY=\nUNUSED=x\n")], &[]);
+    let (done, open) = said.split_once("To be decided:").expect("something is");
+    tells(open, &[
+        ":8: `GITLAB_HOME`, which what `web` mounts hangs on, has no value, so that Compose reads `/config`, which is written here: write the path, or name a volume",
+        ":9: `EMPTY`, which what `web` mounts hangs on, has no value, so that Compose reads nothing: write the path",
+    ]);
+    tells(done, &[
+        ":10: what `web` mounts hangs on a variable: its value is written here",
+        ":11: what `web` mounts hangs on a variable: its value is written here",
+        ":13: `OTHER` comes from .env: its value stands under `variables`",
+        ":13: `MY_TOKEN` comes from .env: it is a secret",
+        ":13: `NOWHERE` comes from the environment: it is a secret",
+    ]);
+    holds(&profile(folder.path()), &[("OTHER: \"of .env\"", true), ("MY_TOKEN: {env: MY_TOKEN}", true), ("hunter", false), ("UNUSED", false), ("GITLAB_HOME", false), ("\"/config:/etc/x\"", true)]);
+}
+
+/// A service that is well, with these ports.
+fn service(name: &str, image: &str, ports: &str) -> String {
+    format!("  {name}: {{image: \"{image}\", restart: always, healthcheck: {{test: x}}, ports: {ports}}}\n")
+}
+
+#[test]
+fn the_domain_leads_to_no_web_server_with_tls_and_to_no_page_of_administration() {
+    let file = ["services:\n", &service("caddy", "caddy:2", "[\"80:80\", \"443:443\", \"443:443/udp\"]"), &service("app", "acme/app:1", "[\"127.0.0.1:3000:3000\"]")].concat();
+    let (folder, said) = adopted(&[("docker-compose.yml", file.as_str())], &[]);
+    let (_, open) = said.split_once("To be decided:").expect("something is");
+    tells(open, &[":2: `caddy` has TLS of its own, which on the machine is nginx's: give the service behind `caddy` `x-bootstrap: {route: {path: /, port: …}}`"]);
+    assert!(!profile(folder.path()).contains("route") && !said.contains("the domain leads to it"), "{said}");
+    // As the finding says.
+    let decided = format!("{}\n  app: {{x-bootstrap: {{route: {{path: /, port: 3000}}}}}}\n", profile(folder.path()).trim_end());
+    let start = decided.find("  caddy:").expect("is there");
+    let end = decided.find("  app:").expect("is there");
+    std::fs::write(folder.path().join("shop.yaml"), format!("{}  caddy: null\n{}", &decided[..start], &decided[end..])).expect("writes");
+    let (good, told) = checked(folder.path(), &[]);
+    assert!(good, "{told}");
+    for (other, page, leads) in [
+        ("[\"3000:3000\"]", "[\"80:80\"]", "port 3000 of `app`"),
+        ("[\"127.0.0.1:3000:3000\"]", "[\"8080:80\"]", "port 3000 of `app`"),
+        ("[]", "[\"8080:80\"]", "port 80 of `page`"),
+    ] {
+        let file = ["services:\n", &service("page", "docker.io/library/phpmyadmin:5", page), &service("app", "acme/app:1", other)].concat();
+        let (_, said) = adopted(&[("docker-compose.yml", file.as_str())], &[]);
+        let led: Vec<&str> = said.lines().filter(|line| line.contains("the domain leads to it")).collect();
+        assert!(led.len() == 1 && led[0].contains(leads), "{leads}:\n{said}");
+    }
+}
+
+#[test]
+fn who_follows_what_is_said_of_a_public_port_has_it() {
+    let file = ["services:\n", &service("git", "acme/git:1", "[\"2424:22\"]"), &service("web", "acme/web:1", "[\"80:80\"]")].concat();
+    let (folder, said) = adopted(&[("docker-compose.yml", file.as_str())], &[]);
+    let here = folder.path();
+    tells(&said, &[":2: port 22 of `git` is published to everybody as 2424: if it must be, write `ports: [\"2424:22\"]` and `x-bootstrap: {public_ports: [2424/tcp]}` at `git`: nobody"]);
+    let followed = profile(here).replace("    ports: null\n", "    ports: [\"2424:22\"]\n    x-bootstrap: {public_ports: [2424/tcp]}\n");
+    let at = followed.find("  web:").expect("is there");
+    let web = followed[at..].replace("    ports: [\"2424:22\"]\n    x-bootstrap: {public_ports: [2424/tcp]}\n", "    ports: null\n");
+    std::fs::write(here.join("shop.yaml"), format!("{}{web}", &followed[..at])).expect("writes");
+    let (good, told) = checked(here, &[]);
+    assert!(good && !told.contains("[unused]") && !told.contains("[published-port]"), "{told}");
 }
 
 /// Once what is to be decided is decided, nothing is left that `--strict` refuses.

@@ -6,6 +6,7 @@ use julia_bootstrap_fuzz::{KEY, file, judge, profile};
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Ok(text) = std::str::from_utf8(data) {
         dotenv::read(text);
+        dotenv::read_wide(text);
         // What is written for Compose is read back as it was.
         if let Some(quoted) = dotenv::dotenv_quote(text) {
             let rows = dotenv::read(&format!("A={quoted}\n"));
