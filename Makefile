@@ -1,5 +1,8 @@
 # make check: seconds, no network. make test: what README promises. See `make help`.
 SHELL := /bin/bash
+# Tests take an hour, and linking each of their programs as tightly as what is handed out would be minutes of it.
+export CARGO_PROFILE_RELEASE_LTO ?= off
+package test-package bench: export CARGO_PROFILE_RELEASE_LTO = thin
 BIN := target/release/julia-bootstrap
 # Several labs can stand side by side: LAB=1 make test
 LAB ?= 0

@@ -50,7 +50,7 @@ fn looks_random(text: &str) -> bool {
 pub fn holds_password(text: &str) -> bool {
     let address = text.split_once("://").is_some_and(|(_, rest)| {
         let Some((login, _)) = rest.rsplit_once('@') else { return false };
-        login.split_once(':').is_some_and(|(name, password)| !name.contains('/') && !password.is_empty() && interpolation::variables(password).is_empty())
+        login.split_once(':').is_some_and(|(name, password)| !name.contains('/') && !password.is_empty() && !interpolation::has_variable(password))
     });
     let setting = text.to_lowercase();
     let setting = setting.split_once("password=").is_some_and(|(before, after)| {

@@ -51,6 +51,20 @@ pub fn variables(text: &str) -> Vec<(&str, Operator)> {
     found
 }
 
+/// Whether a variable begins anywhere in a text: looks no further than the first, and at nothing behind it.
+pub fn has_variable(text: &str) -> bool {
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        rest = &rest[at + 1..];
+        match rest.strip_prefix('$') {
+            Some(after) => rest = after,
+            None if rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '{')) => return true,
+            None => {}
+        }
+    }
+    false
+}
+
 /// Defaults stand in defaults so deep at most.
 const DEEPEST: usize = 32;
 
@@ -145,6 +159,9 @@ mod tests {
         assert_eq!(variables("${A:-${B}}"), [("A", Default), ("B", Plain)]);
         assert_eq!(variables("5$ ${} ${A ${1}"), [("", Broken), ("", Broken), ("", Broken)]);
         assert_eq!(variables("^PONG$ US$ 5 [0-9]+$`) $1 $- end$"), []);
+        for (text, has) in [("a$$b $$${A}", true), ("$$A $${B} US$ 5 $1 $", false), ("x$_y", true), ("${", true), ("", false)] {
+            assert_eq!(has_variable(text), has, "{text}");
+        }
     }
 
     #[test]

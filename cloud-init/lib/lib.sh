@@ -33,7 +33,7 @@ repair() {
   [ -e "$VAR/apt-running" ] || return 0
   dpkg --configure -a --force-confdef --force-confold || :
   if ! cmp -s "$VAR/apt-running" /proc/sys/kernel/random/boot_id; then
-    echo "an earlier installation was interrupted: repairing"
+    echo "interrupted: repairing"
     apt-get clean
     find /var/lib/apt/lists -type f -delete
     apt_get update

@@ -303,7 +303,7 @@ impl Adopted {
                 self.variables.insert(name, String::new());
             } else if operator != Operator::Default {
                 self.secret_of(&name, span, around);
-            } else if !is_plain(&default) && interpolation::variables(&default).is_empty() && (is_hidden(&name) || self.hidden.contains(&name) || is_key(&name, &default) || looks_secret(&default)) {
+            } else if !is_plain(&default) && !interpolation::has_variable(&default) && (is_hidden(&name) || self.hidden.contains(&name) || is_key(&name, &default) || looks_secret(&default)) {
                 let found = format!("everybody who has the file knows the default of `{name}`");
                 self.note(span, found, Some(&format!("it is the secret {name}: choose another value while nothing uses it")));
                 self.secrets.insert(name, Some(plainly(&default)));

@@ -4,6 +4,10 @@ use super::{Finding, Report, Severity, Sources, Span};
 use crate::hidden::{begins_secret, line_holds_secret};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
+/// Of longer lines nobody asks whether a secret is on them, and none is shown, in bytes.
+const SECRET_LINE: usize = 1 << 14;
+/// How many lines a secret may have.
+const SECRET_LINES: usize = 200;
 /// Longer lines are shown as a window around the place.
 const WINDOW: usize = 160;
 
@@ -73,8 +77,8 @@ fn holds_secret(text: &str, at: usize) -> bool {
     let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
     let line = text[start..].lines().next().unwrap_or_default();
     let depth = |line: &str| line.len() - line.trim_start().len();
-    let above = text[..start].lines().rev().find(|above| !above.trim().is_empty() && depth(above) < depth(line));
-    line_holds_secret(line) || above.is_some_and(begins_secret)
+    let above = text[..start].lines().rev().take(SECRET_LINES).find(|above| !above.trim().is_empty() && depth(above) < depth(line));
+    line.len() > SECRET_LINE || line_holds_secret(line) || above.is_some_and(begins_secret)
 }
 
 /// The first line of the span, cut to a window when it is long; the span's range in it; whether it begins with the line.

@@ -1,7 +1,7 @@
 //! Secrets that stand in a service's environment as they are: everybody who reads the user-data or the Compose file has them.
 
 use crate::compose::pairs;
-use crate::interpolation::variables;
+use crate::interpolation::has_variable;
 use crate::profile::hidden::{holds_password, holds_token, is_hidden, is_key, is_plain};
 use crate::report::{Report, Span};
 use crate::resolve::Resolved;
@@ -19,7 +19,7 @@ pub(super) fn check(resolved: &Resolved, report: &mut Report) {
         for (name, value, span) in pairs(environment) {
             let Some(value) = value else { continue };
             // `$$` is a dollar sign.
-            let named = variables(value).is_empty() && ((is_hidden(name) && !is_plain(value)) || is_key(name, value));
+            let named = !has_variable(value) && ((is_hidden(name) && !is_plain(value)) || is_key(name, value));
             let look = [("password", holds_password(value)), ("token", holds_token(value))].into_iter().find(|(_, so)| *so);
             let (what, help) = match (named, look) {
                 (true, _) => ("its value".to_owned(), format!("add `{name}` to `secrets`, as `generate` or `{{env: {name}}}`, and write `${{{name}}}` here")),

@@ -38,7 +38,7 @@ fn program_of(user_data: &str) -> String {
     // In a cloud-config all of it is indented.
     let indent = if user_data.starts_with("#cloud-config") { "  " } else { "" };
     let plain: String = user_data.lines().map(|line| format!("{}\n", line.strip_prefix(indent).unwrap_or(line))).collect();
-    plain.split_once("<<'{'\n").expect("a program").1.split_once("\n{\n").expect("its end").0.to_owned() + "\n"
+    plain.split_once("<<'{'").expect("a program").1.split_once('\n').expect("a program").1.split_once("\n{\n").expect("its end").0.to_owned() + "\n"
 }
 
 /// Runs what cloud-init would run, with the mark below `root`; the end, where the stages would start, only says so.

@@ -113,7 +113,7 @@ fn overlays_merge_as_documented() {
     assert_eq!(yaml::emit(&base), yaml::emit(&wanted));
     assert_eq!(
         line(&report.findings()[0], &report),
-        "2:1 error[append] `h+` appends to a list, and `h` is text | write `h:` to replace it"
+        "2:1 error[append] `h+` appends to a list, and `h` is a number | write `h:` to replace it"
     );
 }
 
