@@ -55,6 +55,8 @@ pub struct Facts {
     pub family: Family,
     /// Version number as in `/etc/os-release` `VERSION_ID`.
     pub version: &'static str,
+    /// Version of its systemd.
+    pub systemd: u32,
     /// Docker with Compose v2 from the distribution's own archive; `None` where it has no Compose v2.
     pub docker_packages: Option<&'static [&'static str]>,
     /// The same from Docker's own repository.
@@ -96,6 +98,7 @@ static TABLE: [Facts; 5] = [
         codename: "bookworm",
         family: Family::Debian,
         version: "12",
+        systemd: 252,
         docker_packages: None,
         docker_upstream_packages: DOCKER_UPSTREAM,
         docker_repository: REPOSITORY_DEBIAN,
@@ -115,6 +118,7 @@ static TABLE: [Facts; 5] = [
         codename: "trixie",
         family: Family::Debian,
         version: "13",
+        systemd: 257,
         docker_packages: DOCKER_DEBIAN_13,
         docker_upstream_packages: DOCKER_UPSTREAM,
         docker_repository: REPOSITORY_DEBIAN,
@@ -134,6 +138,7 @@ static TABLE: [Facts; 5] = [
         codename: "jammy",
         family: Family::Ubuntu,
         version: "22.04",
+        systemd: 249,
         docker_packages: DOCKER_UBUNTU,
         docker_upstream_packages: DOCKER_UPSTREAM,
         docker_repository: REPOSITORY_UBUNTU,
@@ -153,6 +158,7 @@ static TABLE: [Facts; 5] = [
         codename: "noble",
         family: Family::Ubuntu,
         version: "24.04",
+        systemd: 255,
         docker_packages: DOCKER_UBUNTU,
         docker_upstream_packages: DOCKER_UPSTREAM,
         docker_repository: REPOSITORY_UBUNTU,
@@ -172,6 +178,7 @@ static TABLE: [Facts; 5] = [
         codename: "resolute",
         family: Family::Ubuntu,
         version: "26.04",
+        systemd: 259,
         docker_packages: DOCKER_UBUNTU,
         docker_upstream_packages: DOCKER_UPSTREAM,
         docker_repository: REPOSITORY_UBUNTU,

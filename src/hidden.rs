@@ -32,15 +32,22 @@ pub fn may_hide(name: &str) -> bool {
 /// Whether what a variable is called and what stands in it say together that it is a key.
 pub fn is_key(name: &str, value: &str) -> bool {
     let name = name.to_uppercase().replace(['.', '-'], "_");
-    let known_to_all = ["PUBLIC", "PUBLISHABLE", "SITE_KEY", "PREFIX"].iter().any(|word| name.contains(word)) || value.starts_with("pk_");
-    (name == "KEY" || name.ends_with("_KEY")) && !known_to_all && !is_plain(value) && looks_random(value)
+    (name == "KEY" || name.ends_with("_KEY")) && !is_public(&name) && !value.starts_with("pk_") && !is_plain(value) && looks_random(value)
+}
+
+/// Whether the name of a key says that everybody has it, as what a page in a browser sends.
+pub fn is_public(name: &str) -> bool {
+    let name = name.to_uppercase();
+    ["PUBLIC", "PUBLISHABLE", "SITE_KEY", "PREFIX", "ANON"].iter().any(|word| name.contains(word))
 }
 
 /// Whether a text is what a machine makes up: long, of base64's letters, with a digit, and no words, numbers and versions alone.
 fn looks_random(text: &str) -> bool {
+    // As `createdAt2024Field`: what is made up changes between letters and digits all the time, or has many of these.
     let word = |part: &str| {
-        let number = part.strip_prefix('v').unwrap_or(part);
-        part.bytes().all(|byte| byte.is_ascii_lowercase()) || part.bytes().all(|byte| byte.is_ascii_uppercase()) || number.len() <= 4 && number.bytes().all(|byte| byte.is_ascii_digit())
+        let digits = part.bytes().filter(u8::is_ascii_digit).count();
+        let changes = part.as_bytes().windows(2).filter(|two| two[0].is_ascii_digit() != two[1].is_ascii_digit()).count();
+        digits <= 4 && changes <= 2
     };
     let all = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-+/=".contains(&byte));
     text.len() >= 16 && all && text.bytes().any(|byte| byte.is_ascii_digit()) && !text.split(['_', '-', '/']).all(word)
@@ -102,6 +109,11 @@ pub fn begins_secret(line: &str) -> bool {
     named_values(line).last().is_some_and(|(name, value)| is_hidden(name) && begins(value))
 }
 
+/// Whether a line is the name alone of a variable that is a secret, its value below.
+pub fn names_secret(line: &str) -> bool {
+    named_values(line).last().is_some_and(|(name, value)| value.is_empty() && is_hidden(name) && !name.contains(|c: char| c.is_ascii_lowercase()))
+}
+
 /// Each `NAME: value` and `NAME=value` of a line, the value with all that follows.
 fn named_values(line: &str) -> impl Iterator<Item = (&str, &str)> {
     line.match_indices([':', '=']).filter_map(|(at, mark)| {
@@ -160,7 +172,7 @@ mod tests {
         }
         for (name, value) in [
             ("PUBLIC_KEY", "q83vEjRWeJq83v/+EjRWeA=="), ("STRIPE_PUBLISHABLE_KEY", "pk_live_51HxYz0123456789"), ("STRIPE_KEY", "pk_live_51HxYz0123456789"), ("PARTITION_KEY", "customer-orders-v2"),
-            ("SORT_KEY", "created_at_descending_2024"), ("TLS_KEY", "/etc/ssl/private/server1.pem"), ("TLS_KEY", "certs/server1.example.key"), ("KEY", "evolution"), ("MONKEY", "a1b2c3d4e5f6a7b8c9"), ("SSH_KEY", "https://acme.dev/k1"),
+            ("SORT_KEY", "created_at_descending_2024"), ("SORT_KEY", "createdAt2024Field"), ("CACHE_KEY", "myApp_v2_users_list"), ("ANON_KEY", "q83vEjRWeJq83v/+EjRWeA=="), ("TLS_KEY", "/etc/ssl/private/server1.pem"), ("TLS_KEY", "certs/server1.example.key"), ("KEY", "evolution"), ("MONKEY", "a1b2c3d4e5f6a7b8c9"), ("SSH_KEY", "https://acme.dev/k1"),
         ] {
             assert!(!is_key(name, value), "{name}={value}");
         }
@@ -184,6 +196,7 @@ mod tests {
             assert!(!line_holds_secret(line), "{line}");
         }
         assert!(begins_secret("  A_SECRET: |-") && begins_secret("A_TOKEN: >") && !begins_secret("A_TOKEN: x") && !begins_secret("NOTE: |"));
+        assert!(names_secret("  X_TOKEN:") && !names_secret("secrets:") && !names_secret("X_TOKEN: y") && !names_secret("TITLE:"));
     }
 
     #[test]

@@ -97,6 +97,9 @@ def wanted(new):
         ports = plan["deploy"]["services"].get(service, how)["ports"]
         if ports != how["ports"]:
             raise Refused(f"it moves {service} to other ports, between which no request could be led over: write new services after the old ones")
+    ours, theirs = PLAN.get("distribution"), plan.get("distribution")
+    if ours and theirs and ours != theirs:
+        raise Refused(f"it is for {theirs}, and this is {ours}")
     other = [key for key in ("host", "admin", "docker", "sshd") if plan[key] != PLAN[key]]
     if other:
         step("not of the stack, and left as it is: " + ", ".join(other))

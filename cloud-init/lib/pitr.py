@@ -246,8 +246,8 @@ def copy(server):
             raise Stop(f"the log of {name} was not received from the beginning of the copy on")
         with turn("log"):
             take(server)
-        tags = f"base,part-{name},generation-{state['generation']},{number()},start-{span['Start-LSN']},end-{span['End-LSN']},bytes-{os.path.getsize(folder + '/base.tar')}"
         with offsite.turn():
+            tags = f"base,part-{name},generation-{state['generation']},{number()},start-{span['Start-LSN']},end-{span['End-LSN']},bytes-{os.path.getsize(folder + '/base.tar')}"
             offsite.restic("backup", "--host", NAME, "--tag", tags, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -280,7 +280,7 @@ fn csv_rows(path: &Path, bytes: &[u8]) -> Result<Vec<Row>> {
     // The reader goes over empty lines before it.
     let line = 1 + bytes.split(|byte| *byte == b'\n').take_while(|line| line.is_empty() || *line == b"\r").count();
     let mut known = HashSet::new();
-    if let Some(column) = head.iter().find(|column| !known.insert(column.as_str())) {
+    if let Some(column) = head.iter().find(|column| !column.is_empty() && !known.insert(column.as_str())) {
         bail!(BadInput(format!("{}:{line}: the column `{column}` is there twice, and one value would be taken for the other: keep one of them", path.display())));
     }
     let Some(name) = head.iter().position(|column| column == "name") else {

@@ -79,7 +79,7 @@ fn units(files: &mut Files, profile: &Profile, stages: &[Stage]) -> Result<()> {
     let unit = |what: &str| format!("{name}-{what}.service");
     for stage in stages {
         let after: Vec<_> = stage.after.iter().map(|other| unit(other)).collect();
-        let context = json!({"title": format!("{name}: {}", stage.title), "after": after, "stage": stage.name});
+        let context = json!({"title": format!("{name}: {}", stage.title), "after": after, "stage": stage.name, "systemd": profile.distribution.facts().systemd});
         files.render("units", format!("{UNITS}/{}", unit(stage.name)), 0o644, "units/stage.service.j2", context)?;
     }
     let all: Vec<_> = stages.iter().map(|stage| unit(stage.name)).collect();

@@ -1,6 +1,6 @@
 //! The profile as it is written: every section with its fields, their defaults and their documentation in one place.
 
-use super::hidden::{is_hidden, is_plain, is_secret_word, looks_secret};
+use super::hidden::{holds_password, holds_token, is_hidden, is_plain, is_public, is_secret_word};
 use super::keys::{Certificates, SshKey};
 use super::model::{MachineSize, PortRule};
 use super::quantity::*;
@@ -462,7 +462,7 @@ impl Value for Settings {
             if !crate::dotenv::is_shell_name(name) || crate::dotenv::is_reserved(name) {
                 let why = format!("`{}` is no name for a variable of the stack", super::reader::shown(name));
                 reader.invalid(key.span, why).help("use letters, digits and `_`, and no name of the shell's or Compose's own");
-            } else if (is_secret_word(name) || is_hidden(name) && !is_plain(&text) || looks_secret(&text)) && !text.is_empty() {
+            } else if (is_secret_word(name) || is_hidden(name) && !is_plain(&text) || holds_password(&text) || holds_token(&text) && !is_public(name)) && !text.is_empty() {
                 reader
                     .invalid(value.span, "a secret is made or fetched, never written in the profile")
                     .hide()

@@ -1,7 +1,7 @@
 //! Findings for people: the line they stand on, carets under the place, the mend below.
 
 use super::{Finding, Report, Severity, Sources, Span};
-use crate::hidden::{begins_secret, line_holds_secret};
+use crate::hidden::{begins_secret, line_holds_secret, names_secret};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 /// Of longer lines nobody asks whether a secret is on them, and none is shown, in bytes.
@@ -78,7 +78,7 @@ fn holds_secret(text: &str, at: usize) -> bool {
     let line = text[start..].lines().next().unwrap_or_default();
     let depth = |line: &str| line.len() - line.trim_start().len();
     let above = text[..start].lines().rev().take(SECRET_LINES).find(|above| !above.trim().is_empty() && depth(above) < depth(line));
-    line.len() > SECRET_LINE || line_holds_secret(line) || above.is_some_and(begins_secret)
+    line.len() > SECRET_LINE || line_holds_secret(line) || above.is_some_and(|above| begins_secret(above) || names_secret(above) && line.trim_start().starts_with(['[', '-', '"', '\'']))
 }
 
 /// The first line of the span, cut to a window when it is long; the span's range in it; whether it begins with the line.

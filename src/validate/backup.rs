@@ -175,8 +175,8 @@ pub(super) fn check(resolved: &Resolved, root: &Node, document: &Node, report: &
         return;
     };
     for (span, name) in left {
-        if let Some((service, store)) = resolved.services.iter().filter(|service| mounted(service).any(|source| source == name)).find_map(|service| Some((service, service.backup.as_ref()?))) {
-            let message = format!("the volume `{name}` is not in the backup, which has of `{}` what is below {} alone", service.name, homes(store.value.0)[0]);
+        if let Some(service) = resolved.services.iter().filter(|service| mounted(service).any(|source| source == name)).find(|service| service.backup.is_some()) {
+            let message = format!("the volume `{name}` is not in the backup, which has of `{}` what is below its data directory alone", service.name);
             report.warning(span, "no-backup", message).help("write `x-bootstrap: {backup: pause}` (or `live`, `stop`, `none`) below it");
             continue;
         }

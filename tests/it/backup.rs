@@ -43,11 +43,11 @@ rejects! {
          9:1 warning[no-backup] the backup would hold `.env` and certificates, and no data | write `x-bootstrap: {backup: postgres}` at a service, or `x-bootstrap: {backup: pause}` at a volume";
     a_database_covers_its_volume: profile("backup: postgres", "", "backup: {}") => "";
     what_no_dump_of_a_database_has: database("postgres", "\"pg:/var/lib/postgresql/data\", \"keys:/etc/pgsodium\"") =>
-        "8:17 warning[no-backup] the volume `keys` is not in the backup, which has of `s` what is below /var/lib/postgresql alone | write `x-bootstrap: {backup: pause}` (or `live`, `stop`, `none`) below it";
+        "8:17 warning[no-backup] the volume `keys` is not in the backup, which has of `s` what is below its data directory alone | write `x-bootstrap: {backup: pause}` (or `live`, `stop`, `none`) below it";
     what_no_snapshot_of_a_redis_has: database("redis", "{type: volume, source: pg, target: /data}, {type: volume, source: keys, target: /etc/acl}") =>
-        "8:17 warning[no-backup] the volume `keys` is not in the backup, which has of `s` what is below /data alone | write `x-bootstrap: {backup: pause}` (or `live`, `stop`, `none`) below it";
+        "8:17 warning[no-backup] the volume `keys` is not in the backup, which has of `s` what is below its data directory alone | write `x-bootstrap: {backup: pause}` (or `live`, `stop`, `none`) below it";
     a_database_whose_data_is_in_a_folder: database("postgres", "\"/srv/pg:/var/lib/postgresql/data\", \"keys:/etc/pgsodium\"") =>
-        "8:17 warning[no-backup] the volume `keys` is not in the backup, which has of `s` what is below /var/lib/postgresql alone | write `x-bootstrap: {backup: pause}` (or `live`, `stop`, `none`) below it";
+        "8:17 warning[no-backup] the volume `keys` is not in the backup, which has of `s` what is below its data directory alone | write `x-bootstrap: {backup: pause}` (or `live`, `stop`, `none`) below it";
     data_above_and_beside_its_usual_place: database("postgres", "\"pg:/var/lib\", \"keys:/srv/data/base\"") => "";
     data_where_a_variable_says: database("postgres", "\"pg:${AT:-/x}\", \"keys:/var/lib/postgresql/18:rw\"") => "";
     no_such_way: profile("", "backup: hold", "backup: {}") =>
