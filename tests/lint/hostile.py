@@ -109,7 +109,7 @@ class Rendered:
 def unpacked(user_data):
     """Runs the payload's own Python in an empty root: what it wrote, as {path: bytes}."""
     document = yaml.safe_load(user_data)
-    code = re.fullmatch(r"for .*do python3 - <<'([E{])' && break; ?sleep 9; ?false; ?done\n(.*\n)\1\n", document["bootcmd"][0], re.S)[2]
+    code = re.fullmatch(r"python3 - <<'([E{])'\n(.*\n)\1\n", document["bootcmd"][0], re.S)[2]
     with tempfile.TemporaryDirectory(dir="/mnt") as folder:
         top = pathlib.Path(folder)
         cloud = top / "var/lib/cloud/instance"
