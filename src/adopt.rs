@@ -123,7 +123,7 @@ fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
 
 /// What to say beside `document`.
 pub fn adopt(document: &Node, around: &Around<'_>) -> Adopted {
-    let mut adopted = Adopted { beside: environment::names_in(&around.folder.join(".env")), ..Adopted::default() };
+    let mut adopted = Adopted::default();
     let entries = document.get("services").and_then(Node::as_map).unwrap_or_default();
     let mut rows: Vec<Row<'_>> = entries
         .iter()

@@ -8,9 +8,14 @@ const SECRET: [&str; 27] = [
     "ACCESS_KEY", "VAULT_KEY", "AUTH_KEY", "JWT_KEY", "FERNET_KEY", "CRYPTO_KEY", "ENC_KEY", "MASTER_KEY", "APP_KEY", "SALT", "CREDENTIALS", "WEBHOOK", "WEBHOOK_URL",
 ];
 
+/// A variable's name as the lists here have it: `app.api-key` is `APP_API_KEY`.
+fn in_capitals(name: &str) -> String {
+    name.to_uppercase().replace(['.', '-'], "_")
+}
+
 /// Whether the name of a variable says that its value is nobody's business.
 pub fn is_hidden(name: &str) -> bool {
-    let name = name.to_uppercase().replace(['.', '-'], "_");
+    let name = in_capitals(name);
     name != "PWD" && SECRET.iter().any(|end| name == *end || name.ends_with(&format!("_{end}")) || (name.ends_with(end) && ["PASSWORD", "PASSPHRASE", "SECRET", "TOKEN"].contains(end)))
 }
 
@@ -31,7 +36,7 @@ pub fn may_hide(name: &str) -> bool {
 
 /// Whether what a variable is called and what stands in it say together that it is a key.
 pub fn is_key(name: &str, value: &str) -> bool {
-    let name = name.to_uppercase().replace(['.', '-'], "_");
+    let name = in_capitals(name);
     (name == "KEY" || name.ends_with("_KEY")) && !is_public(&name) && !value.starts_with("pk_") && !is_plain(value) && looks_random(value)
 }
 
@@ -172,7 +177,7 @@ mod tests {
         }
         for (name, value) in [
             ("PUBLIC_KEY", "q83vEjRWeJq83v/+EjRWeA=="), ("STRIPE_PUBLISHABLE_KEY", "pk_live_51HxYz0123456789"), ("STRIPE_KEY", "pk_live_51HxYz0123456789"), ("PARTITION_KEY", "customer-orders-v2"),
-            ("SORT_KEY", "created_at_descending_2024"), ("SORT_KEY", "createdAt2024Field"), ("CACHE_KEY", "myApp_v2_users_list"), ("ANON_KEY", "q83vEjRWeJq83v/+EjRWeA=="), ("TLS_KEY", "/etc/ssl/private/server1.pem"), ("TLS_KEY", "certs/server1.example.key"), ("KEY", "evolution"), ("MONKEY", "a1b2c3d4e5f6a7b8c9"), ("SSH_KEY", "https://acme.dev/k1"),
+            ("SORT_KEY", "created_at_descending_2024"), ("SORT_KEY", "createdAt2024Field"), ("CACHE_KEY", "myApp_v2_users_list"), ("ANON_KEY", "q83vEjRWeJq83v/+EjRWeA=="), ("TLS_KEY", "/etc/ssl/private/server1.pem"), ("TLS_KEY", "certs/server1.example.key"), ("KEY", "warehouse"), ("MONKEY", "a1b2c3d4e5f6a7b8c9"), ("SSH_KEY", "https://acme.dev/k1"),
         ] {
             assert!(!is_key(name, value), "{name}={value}");
         }

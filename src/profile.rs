@@ -11,7 +11,6 @@ mod size;
 pub mod text;
 pub mod written;
 
-pub use crate::hidden;
 pub use docs::{docs, markdown};
 pub use embedded::{embedded, embedded_names};
 pub use keys::{Certificates, SshKey};

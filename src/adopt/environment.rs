@@ -4,7 +4,7 @@ use super::{Adopted, Around, Row, text, walk};
 use crate::compose::pairs;
 use crate::dotenv::{self, is_reserved};
 use crate::interpolation::{self, Operator};
-use crate::profile::hidden::{is_hidden, is_key, is_plain, looks_secret, may_hide};
+use crate::hidden::{is_hidden, is_key, is_plain, looks_secret, may_hide};
 use crate::report::Span;
 use crate::yaml::Node;
 use serde_json::{Map, Value, json};
@@ -29,12 +29,6 @@ fn own_pairs(environment: &Node) -> Vec<Pair> {
 fn text_of(path: &Path) -> Option<String> {
     let bytes = path.is_file().then(|| crate::yaml::read_some(path, crate::yaml::MAX_BYTES).ok()).flatten()?;
     String::from_utf8(bytes).ok()
-}
-
-/// The variables that an env file sets.
-pub(super) fn names_in(path: &Path) -> BTreeSet<String> {
-    let text = text_of(path).unwrap_or_default();
-    dotenv::read_wide(&text).into_iter().filter_map(|(_, line)| line.ok()).map(|(name, _)| name).collect()
 }
 
 /// Numbers of the lines of an env file that nobody can read, by what is wrong with them.
@@ -79,9 +73,11 @@ impl Adopted {
         });
     }
 
-    /// What of `.env` nobody reads.
+    /// The variables that `.env` beside the file sets, and what of it nobody reads.
     pub(super) fn dotenv(&mut self, document: &Node, around: &Around<'_>) {
-        self.unread(".env", &text_of(&around.folder.join(".env")).unwrap_or_default(), document.span);
+        let text = text_of(&around.folder.join(".env")).unwrap_or_default();
+        self.beside = dotenv::read_wide(&text).into_iter().filter_map(|(_, line)| line.ok()).map(|(name, _)| name).collect();
+        self.unread(".env", &text, document.span);
     }
 
     /// Tells which lines of an env file are not taken along.

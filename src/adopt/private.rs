@@ -1,6 +1,6 @@
 //! Files that are for few eyes: by their name, or by what stands in them, in the words of the languages that settings are written in.
 
-use crate::profile::hidden::{is_hidden, is_key, is_plain, looks_secret};
+use crate::hidden::{is_hidden, is_key, is_plain, looks_secret};
 use std::path::Path;
 
 /// Words of Redis after which a password stands.

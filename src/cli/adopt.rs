@@ -58,7 +58,7 @@ impl Adopt {
         }
         let keys = keys_of(&self.keys)?;
         let output = self.output.clone().unwrap_or_else(|| self.file.with_file_name(format!("{name}.yaml")));
-        if output == Path::new("-") {
+        if deliver::is_stdout(&output) {
             bail!(BadInput("a profile that names the Compose file beside it cannot go to standard output: name a file with -o".to_owned()));
         }
         let secrets_file = output.with_extension("env");

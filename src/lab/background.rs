@@ -114,9 +114,9 @@ fn watch(
             let judged = handed_over.load(Ordering::Relaxed);
             let family = if address.is_ipv4() { 4 } else { 6 };
             // What is known to be open is let be: each connection has sshd begin a process, at which an emulated one labours.
-            let asked = |seen: &Sightings| ports.iter().copied().filter(|port| !seen.open.contains_key(&(family, *port))).collect::<Vec<_>>();
-            let Ok(asked) = log.lock().map(|seen| asked(&seen)) else {
-                return;
+            let asked: Vec<u16> = match log.lock() {
+                Ok(seen) => ports.iter().copied().filter(|port| !seen.open.contains_key(&(family, *port))).collect(),
+                Err(_) => return,
             };
             let Ok(found) = scan::scan(origin, *address, &asked, None, PATIENCE) else {
                 continue;

@@ -70,8 +70,7 @@ impl Reader<'_> {
         for (key, value) in entries {
             let name = key.as_str().unwrap_or_default();
             if let Some(list) = name.strip_suffix('+').filter(|list| fields.contains(list)) {
-                let message = format!("`{name}` appends to a list, and this is {}", value.describe());
-                self.report.error(key.span, "append", message).help(format!("write `{name}: […]`, or `{list}: …` to replace it"));
+                appended(key, list, value.describe(), self.report);
             } else if !(fields.contains(&name) || extensions && name.starts_with("x-")) {
                 let finding = self.report.error(key.span, "unknown-field", format!("unknown field `{}`", shown(name)));
                 match nearest(name, fields.iter().copied()) {
@@ -123,6 +122,13 @@ pub fn shown(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+/// Tells that `key`, which is `LIST+`, is to append to a list and has something else, called `what`.
+pub fn appended(key: &Node, list: &str, what: &str, report: &mut Report) {
+    report
+        .error(key.span, "append", format!("`{list}+` appends to a list, and this is {what}"))
+        .help(format!("write `{list}+: […]`, or `{list}: …` to replace it"));
 }
 
 /// The known name that was probably meant.

@@ -1,6 +1,6 @@
 //! The profile as it is written: every section with its fields, their defaults and their documentation in one place.
 
-use super::hidden::{holds_password, holds_token, is_hidden, is_plain, is_public, is_secret_word};
+use crate::hidden::{holds_password, holds_token, is_hidden, is_plain, is_public, is_secret_word};
 use super::keys::{Certificates, SshKey};
 use super::model::{MachineSize, PortRule};
 use super::quantity::*;

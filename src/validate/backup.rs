@@ -1,7 +1,7 @@
 //! Backups: what would be lost.
 
 use super::at;
-use super::services::targets;
+use super::services::{Mount, mounts_of};
 use crate::compose::pairs;
 use crate::profile::model::{SecretPlace, SecretValue};
 use crate::profile::reader::shown;
@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// The named volumes that a service uses.
 fn mounted(service: &Extended) -> impl Iterator<Item = &str> {
-    super::services::sources(&service.node).into_iter().filter(|(_, bind, _)| !bind).map(|(source, ..)| source)
+    mounts_of(&service.node).filter(Mount::is_volume).map(|mount| mount.source)
 }
 
 /// Where a database keeps its data by itself: in its own image, and in Bitnami's.
@@ -29,10 +29,12 @@ fn dumped(service: &Extended) -> Vec<&str> {
     let within = |inner: &str, outer: &str| Path::new(inner).starts_with(outer);
     // What hangs on a variable may well be there.
     let there = |place: &str| place.contains('$') || homes.iter().any(|home| home.contains('$') || within(place, home) || within(home, place));
-    let (mounts, binds): (Vec<_>, Vec<_>) = targets(&service.node).into_iter().partition(|(_, bind, _)| !bind);
+    let placed = mounts_of(&service.node).filter(|mount| mount.place.is_some());
+    let (binds, mounts): (Vec<_>, Vec<_>) = placed.partition(Mount::is_bind);
+    let there = |mount: &Mount<'_>| mount.place.is_some_and(there);
     // An image of another kind keeps its data elsewhere; its only volume is where.
-    let only = mounts.len() == 1 && !binds.iter().any(|(.., place)| there(place));
-    mounts.into_iter().filter(|(.., place)| only || there(place)).map(|(volume, ..)| volume).collect()
+    let only = mounts.len() == 1 && !binds.iter().any(there);
+    mounts.iter().filter(|mount| only || there(mount)).map(|mount| mount.source).collect()
 }
 
 /// Names of secrets in a repository's `${NAME}`.

@@ -5,7 +5,7 @@ mod values;
 
 use super::services::is_relative;
 use crate::profile::model::DockerSource;
-use crate::profile::reader::{nearest, shown};
+use crate::profile::reader::{appended, nearest, shown};
 use crate::report::Report;
 use crate::resolve::Resolved;
 use crate::yaml::{Kind, Node};
@@ -88,9 +88,7 @@ fn known(place: &str, node: &Node, newest: bool, report: &mut Report) {
                 .error(key.span, "unknown-field", format!("`{name}` is newer than the Compose of this distribution"))
                 .help("leave it out, or write `docker: {source: docker}`");
         } else if let Some(list) = name.strip_suffix('+').filter(|list| find(place.keys, list).is_some()) {
-            report
-                .error(key.span, "append", format!("`{name}` appends to a list, and this is {}", described(value)))
-                .help(format!("write `{name}: […]`, or `{list}: …` to replace it"));
+            appended(key, list, described(value), report);
         } else {
             let finding = report.error(key.span, "unknown-field", format!("Compose knows no `{}` here", shown(name)));
             match nearest(name, rows(place.keys).map(|(key, _)| key)) {

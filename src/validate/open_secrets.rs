@@ -2,7 +2,7 @@
 
 use crate::compose::pairs;
 use crate::interpolation::has_variable;
-use crate::profile::hidden::{holds_password, holds_token, is_hidden, is_key, is_plain};
+use crate::hidden::{holds_password, holds_token, is_hidden, is_key, is_plain};
 use crate::report::{Report, Span};
 use crate::resolve::Resolved;
 use crate::yaml::Node;

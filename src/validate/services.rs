@@ -158,45 +158,43 @@ fn habits(service: &Extended, job: bool, report: &mut Report) {
     }
 }
 
-/// Compose's two ways to write a mount: `(source, place)`.
-pub(super) fn sources(service: &Node) -> Vec<(&str, bool, Span)> {
-    let entries = service.get("volumes").and_then(Node::as_seq).unwrap_or_default();
-    entries
-        .iter()
-        .filter_map(|entry| match &entry.kind {
-            Kind::Scalar { text, .. } => {
-                let (source, _) = text.split_once(':')?;
-                Some((source, source.starts_with(['.', '/', '~', '$']), entry.span))
-            }
-            _ => {
-                let bind = is_bind(entry);
-                let volume = entry.get("type").and_then(Node::as_str).is_none_or(|kind| kind == "volume");
-                let source = entry.get("source").and_then(Node::as_str)?;
-                (bind || volume).then_some((source, bind, entry.span))
-            }
-        })
-        .collect()
+/// One of a service's mounts that says what is mounted.
+pub(super) struct Mount<'n> {
+    /// As Compose writes it: `bind`, `volume` and others.
+    kind: &'n str,
+    /// The volume's name, or a path of the machine.
+    pub source: &'n str,
+    /// Where it stands in the container, as far as that is said.
+    pub place: Option<&'n str>,
+    span: Span,
 }
 
-/// Whether a mount in the long form is of a path of the machine; one that lacks its type is told elsewhere.
-fn is_bind(entry: &Node) -> bool {
-    let path = || entry.get("source").and_then(Node::as_str).is_some_and(|source| source.starts_with(['.', '/', '~']));
-    entry.get("type").and_then(Node::as_str).map_or_else(path, |kind| kind == "bind")
+impl Mount<'_> {
+    /// Whether it is of a path of the machine.
+    pub fn is_bind(&self) -> bool {
+        self.kind == "bind"
+    }
+
+    /// Whether it is of a volume that the Compose file names.
+    pub fn is_volume(&self) -> bool {
+        self.kind == "volume"
+    }
 }
 
-/// What is mounted, whether it is a path of the machine, and where it stands in the container.
-pub(super) fn targets(service: &Node) -> Vec<(&str, bool, &str)> {
-    let entries = service.get("volumes").and_then(Node::as_seq).unwrap_or_default();
-    entries
-        .iter()
-        .filter_map(|entry| match &entry.kind {
-            Kind::Scalar { text, .. } => match parts(text)[..] {
-                [source, place, ..] => Some((source, source.starts_with(['.', '/', '~', '$']), place)),
-                _ => None,
-            },
-            _ => Some((entry.get("source")?.as_str()?, is_bind(entry), entry.get("target")?.as_str()?)),
-        })
-        .collect()
+/// A service's mounts, in both of Compose's ways to write them. One that lacks its type is told of elsewhere.
+pub(super) fn mounts_of(service: &Node) -> impl Iterator<Item = Mount<'_>> {
+    let kind_of = |source: &str, paths: &[char]| if source.starts_with(paths) { "bind" } else { "volume" };
+    service.get("volumes").and_then(Node::as_seq).unwrap_or_default().iter().filter_map(move |entry| match &entry.kind {
+        Kind::Scalar { text, .. } => {
+            let [source, place, ..] = parts(text)[..] else { return None };
+            Some(Mount { kind: kind_of(source, &['.', '/', '~', '$']), source, place: Some(place), span: entry.span })
+        }
+        _ => {
+            let said = |key: &str| entry.get(key).and_then(Node::as_str);
+            let source = said("source")?;
+            Some(Mount { kind: said("type").unwrap_or_else(|| kind_of(source, &['.', '/', '~'])), source, place: said("target"), span: entry.span })
+        }
+    })
 }
 
 /// True for what the profile's author wrote.
@@ -205,7 +203,8 @@ fn written_here(span: Span, builtin: Option<SourceId>) -> bool {
 }
 
 fn mounts(service: &Extended, document: &Node, builtin: Option<SourceId>, report: &mut Report) {
-    for (source, bind, span) in sources(&service.node) {
+    for mount in mounts_of(&service.node).filter(|mount| mount.is_bind() || mount.is_volume()) {
+        let (source, bind, span) = (mount.source, mount.is_bind(), mount.span);
         if source.ends_with("docker.sock") && written_here(span, builtin) {
             report
                 .warning(
@@ -342,16 +341,16 @@ fn linked(service: &Extended) -> Vec<(&str, Span)> {
 fn unstarted(service: &Extended, services: &[Extended], report: &mut Report) {
     let depends = service.node.get("depends_on");
     let needed = |name: &str| depends.and_then(|all| all.get(name)).and_then(|how| how.get("required")).and_then(Node::as_bool) != Some(false);
-    for (other, span) in names_of(service, "depends_on").into_iter().filter(|(name, _)| needed(name)) {
+    let waits = names_of(service, "depends_on").into_iter().filter(|(name, _)| needed(name)).map(|(other, span)| {
+        let why = format!("Compose starts nothing while `{}` waits for it", service.name);
+        (other, span, why, format!("write `{other}: {{condition: service_started, required: false}}` here"))
+    });
+    let leans = linked(service).into_iter().map(|(other, span)| (other, span, format!("`{}` cannot be without it", service.name), "this out".to_owned()));
+    for (other, span, why, else_) in waits.chain(leans) {
         if services.iter().any(|service| service.name == other && service.is_optional()) {
-            let message = format!("`{other}` is started only for a Compose profile of its own, and Compose starts nothing while `{}` waits for it", service.name);
-            report.error(span, "optional-service", message).help(format!("take `profiles` out of `{other}`, or write `{other}: {{condition: service_started, required: false}}` here"));
-        }
-    }
-    for (other, span) in linked(service) {
-        if services.iter().any(|service| service.name == other && service.is_optional()) {
-            let message = format!("`{other}` is started only for a Compose profile of its own, and `{}` cannot be without it", service.name);
-            report.error(span, "optional-service", message).help(format!("take `profiles` out of `{other}`, or this out"));
+            report
+                .error(span, "optional-service", format!("`{other}` is started only for a Compose profile of its own, and {why}"))
+                .help(format!("take `profiles` out of `{other}`, or {else_}"));
         }
     }
 }
