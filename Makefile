@@ -9,13 +9,14 @@ LAB ?= 0
 REPORTS ?= target/reports
 PROFILE ?= julia
 N ?= 60
+PROFILES ?= 12
 SEED ?= 1
 TARGET ?= profile
 FOR ?= 900
 AUDIT ?= ports,ssh,tls,units,web,logins,lynis
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/julia-bootstrap/lab/tools
 
-.PHONY: help build tools check deny lint boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-new-user test-launch test-lock test-oracles test-schema test-pages test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean test-examples package test-package test-action test-extending
+.PHONY: help build tools check deny lint lint-random boot audit audit-vm chaos chaos-few chaos-vm fuzz test test-restore test-restore-vm test-pitr test-forms test-secrets test-new-user test-launch test-lock test-oracles test-schema test-pages test-vm test-debian-12 test-memory test-memory-vm test-external test-deploy bench docs lab-down clean test-examples package test-package test-action test-extending
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -35,6 +36,12 @@ check: build ## clippy, unit and integration tests, the machine's own programs, 
 	scripts/test-terminal $(BIN)
 	scripts/screenshots $(BIN) --check
 	scripts/test-extending --apply-only
+
+lint-random: build ## N random profiles that `check` accepts, by the real tools
+	rm -rf target/random
+	mkdir -p target/random
+	PROPERTY_PROFILES=$(abspath target/random) cargo test --release --locked --test it -- properties::whatever_is_accepted --quiet
+	JULIA_BOOTSTRAP=$(BIN) scripts/lint --named $$(ls target/random/*.yaml | shuf -n $(PROFILES))
 
 deny: ## advisories, licences and sources of every crate; with cargo-deny, and the internet for RustSec's list
 	cargo deny --locked check

@@ -11,8 +11,8 @@ SUITES = {"debian-13": "trixie", "debian-12": "bookworm"}
 
 # What a provider's Debian image brings along. No Docker, no ufw, no nginx: installing those is the first boot's work.
 CLOUD_PACKAGES = """systemd systemd-sysv libpam-systemd dbus cloud-init openssh-server sudo python3 ca-certificates iproute2 nftables
-procps iputils-ping less kmod udev netbase tzdata locales curl wget cron unattended-upgrades""".split()
-QEMU_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools", "netplan.io", "e2fsprogs", "systemd-timesyncd", "systemd-resolved"]
+procps iputils-ping less kmod udev netbase tzdata locales curl wget cron unattended-upgrades e2fsprogs""".split()
+QEMU_PACKAGES = ["linux-image-cloud-amd64", "initramfs-tools", "netplan.io", "systemd-timesyncd", "systemd-resolved"]
 DISK_SIZE = "12G"
 
 

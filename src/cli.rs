@@ -38,7 +38,7 @@ use url::Url;
 /// Paste what `render` prints into a provider's "user data" field; the machine builds itself on first boot.
 #[derive(Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Examples:\n  julia-bootstrap check my.yaml\n  julia-bootstrap render my.yaml -o user-data\n  julia-bootstrap boot my.yaml --engine qemu --image debian-13.qcow2\n\nExit codes: 0 done, 1 something failed, 2 the input has errors (nothing was written).")]
+#[command(after_help = "Examples:\n  julia-bootstrap check my.yaml\n  julia-bootstrap render my.yaml -o user-data\n  julia-bootstrap boot my.yaml --engine qemu --image debian-13.qcow2\n\nExit codes: 0 done, 1 something failed, 2 the input has errors (nothing was written; by `render --hosts`, the hosts without).")]
 struct Cli {
     /// Say only what went wrong.
     #[arg(short, long, global = true)]

@@ -728,7 +728,7 @@ def ctl_restore(args):
 
 def ctl_backup(args):
     unit = NAME + "-backup.service"
-    code = jb.run(["systemctl", "start", unit], None)[0]
+    code = jb.job("start", unit)[0]
     print(jb.run(["journalctl", "-qu", unit, "-n", "1", "-o", "cat", "_TRANSPORT=stdout"])[1])
     return code
 

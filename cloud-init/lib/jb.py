@@ -226,6 +226,16 @@ def run(args, timeout=60, **more):
         return 124, f"{args[0]} took longer than {timeout} s"
 
 
+def job(verb, unit, timeout=None):
+    # An upgrade may have systemd begin anew, which ends systemctl's waiting and not what it waits for.
+    code, text = run(["systemctl", verb, unit], timeout)
+    state = ["systemctl", "show", "-p", "ActiveState,Result", unit]
+    lost = code not in (0, 124) and "activating" in run(state)[1]
+    while lost and "activating" in run(state)[1]:
+        time.sleep(1)
+    return int("Result=success" not in run(state)[1]) if lost else code, text
+
+
 def started():
     # After power-on the stack comes first; whether it is well then is another matter. What prepares it, and who has its turn, is asked nothing.
     return {"STAGE", "JB_LOCKED"} & os.environ.keys() or "stack" not in PLAN["stages"] or os.path.exists(RUN + "/stack-tried")

@@ -157,7 +157,7 @@ def bring(words):
         print(f"{x} still waits for {', '.join(still[x])}" if x in still else f"starting {x}", flush=True)
     if set(names) - set(still) and os.path.exists(jb.VAR + "/started"):
         # A unit of its own: it goes on when this connection is lost.
-        code, text = jb.run(["systemctl", "restart", jb.PLAN["name"] + "-stack.service"], 1800)
+        code, text = jb.job("restart", jb.PLAN["name"] + "-stack.service", 1800)
         jb.update()
         print(jb.last_line(text) if code else "done")
         return int(code != 0)

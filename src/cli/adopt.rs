@@ -47,8 +47,14 @@ impl Adopt {
             super::tell(&mut report, verbosity);
             return Ok(ExitCode::from(super::BAD_INPUT));
         };
-        if document.get("services").and_then(yaml::Node::as_map).is_none() || document.get("distribution").is_some() {
-            let why = if document.get("distribution").is_some() { "it is a profile already" } else { "it has no `services`" };
+        let services = document.get("services").filter(|services| !services.is_null());
+        let why = match services.map(yaml::Node::as_map) {
+            _ if document.get("distribution").is_some() => Some("it is a profile already"),
+            None => Some("it has no `services`"),
+            Some(None) => Some("its `services` are no mapping: write each service's name below `services:`, indented, and what it is below that"),
+            Some(Some(_)) => None,
+        };
+        if let Some(why) = why {
             bail!(BadInput(format!("{} is no Compose file: {why}", self.file.display())));
         }
         let folder = folder_of(&self.file);

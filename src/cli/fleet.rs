@@ -261,9 +261,16 @@ fn open_quote(bytes: &[u8], delimiter: u8) -> Option<usize> {
     matches!(at, At::Quoted).then_some(opened)
 }
 
+/// The line of what is read at a position. The reader goes over empty lines, and calls the first of them the place.
+fn line_of(bytes: &[u8], position: &csv::Position) -> usize {
+    let [line, byte] = [position.line(), position.byte()].map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+    let rest = bytes.get(byte..).unwrap_or_default();
+    line + rest.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).filter(|byte| **byte == b'\n').count()
+}
+
 fn csv_rows(path: &Path, bytes: &[u8]) -> Result<Vec<Row>> {
     let wrong = |error: csv::Error| {
-        let line = error.position().map_or(String::new(), |position| format!("{}:", position.line()));
+        let line = error.position().map_or(String::new(), |position| format!("{}:", line_of(bytes, position)));
         let why = match error.kind() {
             csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!("the row has {len} cells, and the head {expected_len}: write as many, empty ones too"),
             csv::ErrorKind::Utf8 { .. } => "the row is not UTF-8: save the table as UTF-8".to_owned(),
@@ -277,8 +284,7 @@ fn csv_rows(path: &Path, bytes: &[u8]) -> Result<Vec<Row>> {
     }
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(delimiter).from_reader(bytes);
     let head: Vec<String> = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();
-    // The reader goes over empty lines before it.
-    let line = 1 + bytes.split(|byte| *byte == b'\n').take_while(|line| line.is_empty() || *line == b"\r").count();
+    let line = reader.headers().ok().and_then(csv::StringRecord::position).map_or(1, |position| line_of(bytes, position));
     let mut known = HashSet::new();
     if let Some(column) = head.iter().find(|column| !column.is_empty() && !known.insert(column.as_str())) {
         bail!(BadInput(format!("{}:{line}: the column `{column}` is there twice, and one value would be taken for the other: keep one of them", path.display())));
@@ -289,7 +295,7 @@ fn csv_rows(path: &Path, bytes: &[u8]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(wrong)?;
-        let line = record.position().map_or(0, |position| usize::try_from(position.line()).unwrap_or(0));
+        let line = record.position().map_or(0, |position| line_of(bytes, position));
         // An empty cell leaves what the profile says.
         let cells = head.iter().zip(record.iter()).enumerate().filter(|(index, (_, value))| *index != name && !value.is_empty());
         rows.push(row(record.get(name).unwrap_or_default().to_owned(), line, cells.map(|(_, (path, value))| (path.clone(), value.to_owned()))));

@@ -189,7 +189,7 @@ pub const CHECKS: &[Check] = &[
     check("monitoring-mended", Ready, "After mending, each is told as resolved", faults::mended),
     check("monitoring-heartbeat", Ready, "Without Alertmanager the heartbeat stops", monitoring::heartbeat),
     check("upgrades-restart", Ready, "What an upgrade replaced begins anew, and no container with it", machine::upgrades),
-    check("ports-disturbed", Ready, "The same after ufw reset, iptables -F and a dockerd restart", ports::disturbed),
+    check("ports-disturbed", Ready, "The same after ufw reset, iptables -F and a dockerd restart; the machine mends it", ports::disturbed),
     check("fail2ban-bans", Base, "Failed logins lead to a ban of that address alone", ssh::bans),
     check("machine-recovered", Ready, "After being put right, the machine's own test passes again", machine::own_check),
     check("machine-reboot", Ready, "A reboot returns to ready by itself", machine::reboot),

@@ -36,7 +36,7 @@ impl Files {
 /// Every file, code first, so that like stands beside like when it is compressed.
 pub fn files(profile: &Profile, stages: &[Stage], packages: &Packages) -> Result<Vec<File>> {
     let mut files = Files(Vec::new());
-    for name in ["jb.py", "lib.sh", "stage", "start"] {
+    for name in ["firewall", "jb.py", "lib.sh", "stage", "start"] {
         let mode = if name.contains('.') { 0o644 } else { 0o755 };
         files.copy("stages", format!("{CODE}/{name}"), mode, &format!("lib/{name}"))?;
     }
@@ -239,6 +239,7 @@ fn base(files: &mut Files, profile: &Profile) -> Result<()> {
 fn web(files: &mut Files, profile: &Profile) -> Result<()> {
     files.render("web", "/etc/nginx/nginx.conf", 0o644, "nginx/nginx.conf.j2", edge::Edge::of(profile))?;
     files.render("web", format!("{UNITS}/nginx.service.d/julia-bootstrap.conf"), 0o644, "units/nginx.conf.j2", json!({}))?;
+    files.copy("web", "/etc/needrestart/restart.d/nginx.service", 0o755, "etc/needrestart-nginx")?;
     files.copy("web", format!("{CODE}/page.html"), 0o644, "page.html")?;
     if profile.tls.acme {
         files.copy("web", "/etc/letsencrypt/renewal-hooks/deploy/julia-bootstrap", 0o755, "lib/renewed")?;

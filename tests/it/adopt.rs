@@ -166,5 +166,9 @@ fn nothing_is_written_over_and_no_file_of_another_kind_is_taken() {
     again(&["./sub/../docker-compose.yml", "-o", "./y.yaml"]).assert().success();
     std::fs::write(folder.path().join("broken.yml"), "services: {a: [\n").expect("writes");
     again(&["broken.yml", "-o", "x.yaml"]).assert().code(2).stderr(predicate::str::contains("broken.yml:"));
+    for (text, why) in [("services: [a, b]\n", "its `services` are no mapping"), ("services:\n", "it has no `services`"), ("version: \"3\"\n", "it has no `services`")] {
+        std::fs::write(folder.path().join("none.yml"), text).expect("writes");
+        again(&["none.yml", "-o", "x.yaml"]).assert().code(2).stderr(predicate::str::contains(why));
+    }
     assert!(!folder.path().join("x.yaml").exists());
 }

@@ -39,9 +39,9 @@ fn each_row_is_a_machine_and_a_bad_one_stops_no_other() {
     assert_eq!(alone.stdout, std::fs::read(here.join("a/web2")).expect("reads"));
     for (name, text, said) in [
         ("twice.csv", "name\na\na\n", "there twice"),
-        ("path.csv", "name\n../../etc/x\n", "no host name"),
+        ("path.csv", "name\n\n\r\n../../etc/x\n", "path.csv:4: `../../etc/x` is no host name"),
         ("head.csv", "host,domain\na,b\n", "no column is called `name`"),
-        ("ragged.csv", "name,domain\na,b,c\n", "ragged.csv:2: the row has 3 cells, and the head 2"),
+        ("ragged.csv", "name,domain\n\na,b,c\n", "ragged.csv:3: the row has 3 cells, and the head 2"),
         ("column.csv", "name,domain,domain\na,b,c\n", "column.csv:1: the column `domain` is there twice"),
         ("name.csv", "\nname;ssh.port;name\na;22;b\n", "name.csv:2: the column `name` is there twice"),
         ("quote.csv", "name,host.timezone\na,\"UTC\"\nb,\"U\"\"TC\nc,UTC\n", "quote.csv:3: the quote is not closed"),

@@ -48,7 +48,7 @@ fn a_signed_bundle_is_the_stack_alone_and_minisign_takes_it() {
     assert_eq!((content["name"].as_str(), content["serial"].as_u64()), (Some("web"), Some(7)));
     let paths: Vec<_> = content["files"].as_array().expect("files").iter().filter_map(|row| row[0].as_str()).collect();
     assert!(paths.contains(&"/opt/web/compose.yaml") && paths.contains(&"/etc/systemd/system/web-follow.timer"), "{paths:?}");
-    for foreign in ["given.json", "authorized_keys", "sudoers", "sshd", "firewall", "web-host.service", "docker/daemon.json"] {
+    for foreign in ["given.json", "authorized_keys", "sudoers", "sshd", "firewall.nft", "firewall.service", "web-host.service", "docker/daemon.json"] {
         assert!(!paths.iter().any(|path| path.contains(foreign)), "{foreign} travels");
     }
     assert!(!text.contains("correct-horse-battery"), "a secret travels");

@@ -188,6 +188,19 @@ class Keeping(Machine):
             self.make()
         self.assertEqual(os.listdir(self.folder / "opt/backups/x"), [])
 
+    def test_a_backup_goes_on_when_systemd_begins_anew(self):
+        for states, ended in ((["activating success"] * 3 + ["inactive success"], 0), (["activating success", "failed exit-code"], 1), (["failed exit-code"], 4)):
+            left = list(states)
+
+            def run(words, *_, left=left):
+                if words[:2] == ["systemctl", "start"]:
+                    return 4, "Failed to wait for response: Connection reset by peer"
+                state, result = (left.pop(0) if len(left) > 1 else left[0]).split()
+                return 0, f"Result={result}\nActiveState={state}" if words[1] == "show" else ""
+
+            with mock.patch.object(sys.modules["jb"], "run", run), mock.patch.object(self.b.time, "sleep"):
+                self.assertEqual(self.b.ctl_backup(None), ended, states)
+
     def test_one_operation_at_a_time(self):
         with self.b.locked(0), self.assertRaisesRegex(self.b.Stop, "^another operation"), self.b.locked(0):
             pass

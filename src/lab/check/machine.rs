@@ -73,12 +73,17 @@ fn kernel_settings(text: &str, all: bool) -> Vec<(&str, &str)> {
 pub fn upgrades(context: &mut Context) -> Result<Outcome> {
     let value = context.ssh.script(&UPGRADES, &[])?;
     let (anew, lost, disturbed) = (words(&value["anew"]), words(&value["lost"]), words(&value["disturbed"]));
+    let (refused, nginx) = (words(&value["refused"]), value["nginx"].as_str().unwrap_or("?"));
     let package = value["package"].as_str().unwrap_or("?");
-    let told = format!("after {package} was unpacked again, {} began anew, {} containers did not", anew.join(", "), value["containers"]);
-    Ok(if !anew.contains(&"ssh") || anew.contains(&"docker") || !lost.is_empty() || !disturbed.is_empty() {
-        Outcome::Fail(format!("{told}; gone: {}; disturbed: {}", lost.join(", "), disturbed.join(", ")))
-    } else {
+    let mut told = format!("after {package} was unpacked again, {} began anew, {} containers did not", anew.join(", "), value["containers"]);
+    if !nginx.is_empty() {
+        told += &format!("; nginx {nginx} and turned {} requests away", refused.len());
+    }
+    let served = refused.is_empty() && ["", "handed over"].contains(&nginx);
+    Ok(if anew.contains(&"ssh") && !anew.contains(&"docker") && lost.is_empty() && disturbed.is_empty() && served {
         Outcome::Pass(told)
+    } else {
+        Outcome::Fail(format!("{told}; gone: {}; disturbed: {}", lost.join(", "), disturbed.join(", ")))
     })
 }
 

@@ -136,7 +136,7 @@ pub fn routes(context: &mut Context) -> Result<Outcome> {
     })
 }
 
-/// Pulls at the firewall, looks again, and puts everything back.
+/// Pulls at the firewall, looks again, and lets the machine put it right.
 pub fn disturbed(context: &mut Context) -> Result<Outcome> {
     if let Err(skipped) = context.outside() {
         return Ok(skipped);
@@ -144,7 +144,7 @@ pub fn disturbed(context: &mut Context) -> Result<Outcome> {
     let said = context.ssh.script(&DISTURB, &[])?;
     let scanned = scan_all(context);
     let routed = try_routes(context);
-    let restored = context.ssh.script(&DISTURB, &["restore"]);
+    let mended = context.ssh.script(&DISTURB, &["mend"]);
     let _ = context.ssh.script(&CANARY_STOP, &[]);
     let mut wrong: Vec<String> = Vec::new();
     let mut told = Vec::new();
@@ -157,7 +157,7 @@ pub fn disturbed(context: &mut Context) -> Result<Outcome> {
             }
         }
     }
-    for notes in [said, restored?] {
+    for notes in [said, mended?] {
         wrong.extend(words(&notes).into_iter().map(str::to_string));
     }
     Ok(if wrong.is_empty() { Outcome::Pass(told.join("; ")) } else { Outcome::Fail(wrong.join("; ")) })

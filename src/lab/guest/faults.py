@@ -3,7 +3,6 @@
 # Prints for each what was done, or why it could not be.
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -42,9 +41,6 @@ def volume(broken):
     os.makedirs(VOLUME, exist_ok=True)
     with open(IMAGE, "wb") as file:
         file.truncate(64 << 20)
-    if not shutil.which("mkfs.ext4"):
-        # Every provider's image has it; the container lane's is smaller. Its own upgrades may be at work.
-        run("apt-get", "-o", "DPkg::Lock::Timeout=240", "install", "-yq", "--no-install-recommends", "e2fsprogs")
     run("mkfs.ext4", "-q", "-m", "0", IMAGE)
     run("mount", "-o", "loop", IMAGE, VOLUME)
     free = os.statvfs(VOLUME)
