@@ -8,7 +8,7 @@ from lab_common import APP
 
 PACKAGES = """redis-server redis-tools postgresql-17 postgresql-17-pgvector postgresql-client-17 python3 python3-redis python3-psycopg2
 python3-systemd python3-yaml ca-certificates curl busybox prometheus prometheus-alertmanager prometheus-node-exporter
-prometheus-redis-exporter prometheus-postgres-exporter""".split()
+prometheus-redis-exporter prometheus-postgres-exporter haproxy""".split()
 IMAGES = APP.parent / "images"
 
 PG_BIN = "/usr/lib/postgresql/17/bin"
@@ -86,6 +86,8 @@ REAL = [
         "Entrypoint": ["/bin/alertmanager"], "WorkingDir": "/alertmanager", "Volumes": {"/alertmanager": {}},
         "Cmd": ["--config.file=/etc/alertmanager/alertmanager.yml", "--storage.path=/alertmanager"],
     }, directories={"alertmanager": 0o755, "etc/alertmanager": 0o755}, links={"usr/bin/alertmanager": "prometheus-alertmanager"}),
+    # Alpine with HAProxy, which the stack starts with its own settings.
+    real("tecnativa/docker-socket-proxy:v0.4.1", ("haproxy", 99, 99, "/var/lib/haproxy"), 2375, {"User": "root", "Entrypoint": ["/usr/local/bin/docker-entrypoint.sh"]}),
     real("prom/node-exporter:v1.9.1", NOBODY, 9100, {"Entrypoint": ["/bin/node_exporter"]},
          links={"usr/bin/node_exporter": "prometheus-node-exporter"}),
     real("prometheuscommunity/postgres-exporter:v0.17.1", NOBODY, 9187, {"Entrypoint": ["/bin/postgres_exporter"]},
@@ -113,7 +115,6 @@ STAND_INS = [
     stand_in("cadvisor/cadvisor:v0.52.1", "cadvisor.py", {"ExposedPorts": {"8080/tcp": {}}}),
     stand_in("nickfedor/watchtower:1.12.1", "watchtower.py", {"Entrypoint": ["/watchtower"]}, kind=NO_SHELL,
              links={"watchtower": f"{STAND_IN}/watchtower.py"}),
-    stand_in("tecnativa/docker-socket-proxy:v0.4.1", "socket-proxy.py", {"ExposedPorts": {"2375/tcp": {}}}),
     stand_in("evoapicloud/evolution-api:v2.3.6", "evolution.py", {
         "WorkingDir": "/evolution", "ExposedPorts": {"8080/tcp": {}}, "Env": ["DOCKER_ENV=true"],
     }, directories={"evolution": 0o755, "evolution/instances": 0o755}),

@@ -244,7 +244,7 @@ def mends(case, root):
         return None
     path = "/root/firewall.py"
     root.write(path, (pathlib.Path(__file__).parent.parent / "tests/lint/firewall.py").read_bytes())
-    return tool(root, "unshare", "--net", "python3", path, timeout=300)
+    return tool(root, "unshare", "--net", "python3", path)
 
 
 def zone_and_locale(case, root):

@@ -122,7 +122,7 @@ class Root:
         """Whether a program is there."""
         return any(os.access(self.at(f"{folder}/{tool}"), os.X_OK) for folder in ("/usr/sbin", "/usr/bin"))
 
-    def run(self, *command, stdin=None, timeout=120, env=None):
+    def run(self, *command, stdin=None, timeout=300, env=None):
         """Runs a program in the root: (exit status, everything it printed)."""
         clean = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root", **(env or {})}
         done = subprocess.run(

@@ -5,7 +5,7 @@ use crate::profile::reader::{Reader, Value, nearest, shown};
 use crate::profile::written::Written;
 use crate::profile::{embedded, embedded_names};
 use crate::report::{Report, Span};
-use crate::yaml::{self, Node};
+use crate::yaml::{self, Kind, Node};
 use crate::resolve::{Ask, Origin};
 use crate::{dotenv, lock, resolve, validate};
 use std::collections::{BTreeMap, HashMap};
@@ -194,6 +194,17 @@ fn apply_set(root: &mut Node, set: &str, report: &mut Report) {
     let Some(mut value) = yaml::parse_range(report, source, equals + 1..set.len()) else { return };
     if value.span.start == 0 {
         value.span = Span { source, start: equals + 1, end: set.len() };
+    }
+    // Nobody writes comments there: what would be one is the end of a text.
+    if let Kind::Scalar { text, plain: true, tag: None } = &value.kind
+        && set[equals + 1..].contains('#')
+        && text != set[equals + 1..].trim()
+    {
+        report
+            .error(Span { source, start: equals + 1, end: set.len() }, "set", "in YAML, what stands behind this `#` is a comment, and would be lost")
+            .help("write the value in quotes: `--set 'path=\"…\"'`, or `\"…\"` in the table of hosts")
+            .hide();
+        return;
     }
     let result = yaml::Path::parse(&set[..path_end]).and_then(|path| match append {
         true => yaml::append_path(root, &path, span, value),

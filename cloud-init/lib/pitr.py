@@ -48,10 +48,11 @@ class Server:
         under = [m for m in mounts if above(m)]
         if not under:
             raise Stop(f"{name} keeps its files in no volume")
-        self.place = under[-1]["Source"] + self.inside[len(under[-1]["Destination"]):]
+        source = under[-1]["Source"]
+        self.place = source + self.inside[len(under[-1]["Destination"]):]
         self.others = [f"{m['Source']}:{m['Destination']}:ro" for m in mounts if not above(m)]
-        # Beside the data, on the same disk: they change places in one instant.
-        self.new = self.place + "~pitr"
+        # Beside the data, on the same disk: they change places in one instant. Where its container does not reach, unless that is another disk.
+        self.new = (self.place if os.path.ismount(source) else source) + "~pitr"
         if os.path.ismount(self.place):
             raise Stop(f"{self.place} is a disk of its own: for a restore to any moment the data must lie one folder below")
 
@@ -374,6 +375,8 @@ def prepare(server, moment):
     """Beside the data a server as it was at that moment, tried and shut down. Nothing that runs is touched. Returns what it reaches to."""
     begin, log = choose(server.name, moment)
     new = server.new
+    if os.stat(os.path.dirname(new)).st_uid:
+        raise Stop(f"{os.path.dirname(new)} must be root's: whoever owns it could change what is restored there")
     fresh(new)
     b.room(int(begin["bytes"]) * 2, new)
     where = f"{WAL}/{server.name}"
@@ -389,7 +392,7 @@ def prepare(server, moment):
     os.rename(f"{new}{where}/base/backup_manifest", new + "/manifest")
     whole(new + "/wal", begin)
     for path in (new + "/manifest", data, new + "/wal", *(f"{new}/wal/{file}" for file in os.listdir(new + "/wal"))):
-        os.chown(path, owner.st_uid, owner.st_gid)
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
     jb.run(["docker", "rm", "-f", NAME + "-verify"])
     out(server.tool("verify", ["pg_verifybackup", "-n", "-m", "/manifest", "/data"], [data + ":/data:ro", new + "/manifest:/manifest:ro"], "none", user))
     stop = moment is not None and beyond(server, new + "/wal", begin, moment, user)

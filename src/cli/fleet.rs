@@ -5,12 +5,12 @@ use super::{BAD_INPUT, BadInput, Source, Verbosity, terminal_width};
 use crate::deliver::provider::Provider;
 use crate::encode::{self, Format};
 use crate::profile::text::Hostname;
-use crate::report::Report;
+use crate::report::{Report, Severity};
 use crate::yaml::{self, Node};
 use crate::{deliver, load, plan};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
@@ -55,6 +55,8 @@ struct Told {
     domains: BTreeMap<String, Vec<String>>,
     /// Most secrets in a bundle that others could read on its way.
     open_secrets: usize,
+    /// What is to be warned of, and whose machines it is about.
+    warnings: BTreeMap<String, Vec<String>>,
 }
 
 impl Fleet<'_> {
@@ -93,7 +95,7 @@ impl Fleet<'_> {
             }
         });
         bar.finish_and_clear();
-        let Told { mut bad, domains, open_secrets } = told.into_inner().unwrap_or_default();
+        let Told { mut bad, domains, open_secrets, warnings } = told.into_inner().unwrap_or_default();
         bad.sort();
         for (_, why) in bad.iter().take(SHOWN) {
             crate::tell!("error: {}", why.trim_end());
@@ -104,6 +106,12 @@ impl Fleet<'_> {
         if verbosity > Verbosity::Quiet {
             for (domain, hosts) in domains.iter().filter(|(_, hosts)| hosts.len() > 1) {
                 crate::tell!("warning: {} hosts have the domain `{domain}` ({}), and its name can lead to one of them alone", hosts.len(), some(hosts));
+            }
+            for (warning, hosts) in warnings.iter().take(SHOWN) {
+                crate::tell!("warning{warning} ({})", if hosts.len() == rows.len() { "every host".to_owned() } else { some(hosts) });
+            }
+            if warnings.len() > SHOWN {
+                crate::tell!("warning: and {} more: `check` tells those of one host", warnings.len() - SHOWN);
             }
             if open_secrets > 0 {
                 crate::tell!("{}", super::readable_on_its_way(open_secrets));
@@ -127,6 +135,13 @@ impl Fleet<'_> {
             report.only_errors();
             return Err(report.render_human(false, terminal_width()));
         };
+        if let Ok(mut told) = told.lock() {
+            let warnings: BTreeSet<String> =
+                report.findings().iter().filter(|finding| finding.severity == Severity::Warning).map(|finding| format!("[{}]: {}", finding.code, finding.message)).collect();
+            for warning in warnings {
+                told.warnings.entry(warning).or_default().push(row.name.clone());
+            }
+        }
         let render = || -> Result<()> {
             let plan = plan::plan(&profile)?;
             let format = self.provider.map_or(self.format, |provider| provider.form(plan.distribution));

@@ -244,6 +244,14 @@ impl<'t> Builder<'t> {
                 help: Some("remove the \\0 escape"),
             });
         }
+        if let Some(tag) = tag.as_deref().filter(|tag| ![tags::RESET, tags::OVERRIDE, "!!str", "!!int", "!!float", "!!bool", "!!null"].contains(tag)) {
+            return Err(Problem {
+                span,
+                code: "yaml-tag",
+                message: format!("the tag `{tag}` on a value is not understood"),
+                help: Some("remove the tag, and write the value in quotes if it is a text"),
+            });
+        }
         let is_string = tag.as_deref() == Some("!!str");
         let plain = style == ScalarStyle::Plain && !is_string;
         let bytes = text.len();

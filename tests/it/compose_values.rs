@@ -153,3 +153,29 @@ fn what_compose_refuses_is_refused_and_no_more() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Unquoted values, of which Compose hands on some in another spelling.
+const SPELLINGS: &str = "0 5 -5 012 -0 +5 1_000 0x1F 0o17 0b11 1e3 1.5 1.50 1.0 .5 5. 24.10 0.0001 0.00001 -0.25 123456.5 1000000.5 999999.25 \
+    123456789012345678 12345678901234567890123 0.123456789012345 8080 2026-01-01 2026-01-01T10:00:00Z 1.2.3 v1 08 1:30 127.0.0.1 12e .inf 5432 1000000 yes";
+
+#[test]
+fn what_arrives_in_another_spelling_is_told() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("compose.yaml");
+    let mut wrong = Vec::new();
+    for text in SPELLINGS.split_whitespace() {
+        let services = format!("services:\n  a:\n    image: x:1\n    restart: always\n    healthcheck: {{test: x}}\n    environment:\n      A: {text}\n");
+        let found = Test::new(&services).load();
+        let told = found.report.findings().iter().any(|finding| finding.code == "rewritten-value");
+        if let Some(mut client) = compose_client() {
+            std::fs::write(&file, &services).expect("writing the file");
+            let output = client.arg("-f").arg(&file).args(["-p", "x", "config", "--format", "json"]).output().expect("running Compose");
+            let config: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            let arrives = &config["services"]["a"]["environment"]["A"];
+            if told != (arrives.as_str() != Some(text)) {
+                wrong.push(format!("{text} becomes {arrives}, and that is told: {told}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

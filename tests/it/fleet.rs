@@ -34,6 +34,9 @@ fn each_row_is_a_machine_and_a_bad_one_stops_no_other() {
     out("hosts.csv", "a").assert().code(2).stderr(said);
     assert_eq!(written(&here.join("a")), ["web1", "web2"]);
     out("hosts.yaml", "b").assert().success().stderr(predicate::str::contains("3 of 3 hosts"));
+    std::fs::write(here.join("odd.csv"), "name,services.app.image,host.hostname\nweb1,x:1,\nweb2,,\nweb3,,#a\n").expect("writes");
+    let warned = predicate::str::contains("warning[no-restart]: ").and(predicate::str::contains("(web1)")).and(predicate::str::contains("odd.csv:4: web3"));
+    out("odd.csv", "odd").assert().code(2).stderr(warned.and(predicate::str::contains("stands behind this `#`")));
     assert_eq!(std::fs::read(here.join("a/web1")).expect("reads"), std::fs::read(here.join("b/web1")).expect("reads"));
     let alone = tool(here).args(["-q", "render", "p.yaml", "--format", "cloud-config", "--set", "host.hostname=web2"]).output().expect("runs");
     assert_eq!(alone.stdout, std::fs::read(here.join("a/web2")).expect("reads"));

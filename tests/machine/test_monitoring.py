@@ -81,7 +81,7 @@ class Generate(Machine):
         files = self.written()
         fixed = [
             "alertmanager/alertmanager.yml", "alloy/config.alloy", "grafana/provisioning/dashboards/all.yml", "grafana/provisioning/datasources/all.yml",
-            "loki/loki.yml", "prometheus/prometheus.yml", "prometheus/rules.yml",
+            "haproxy.cfg", "loki/loki.yml", "prometheus/prometheus.yml", "prometheus/rules.yml",
         ]
         boards = [f"grafana/dashboards/{name}.json" for name in ("alerts", "app", "backups", "containers", "host", "logs", "nginx")]
         self.assertEqual(sorted(files), sorted(fixed + boards))
@@ -316,6 +316,24 @@ class Collect(Machine):
             os.utime(path, (10000 - age,) * 2)
         self.collect()
         self.assertEqual(sorted(os.listdir(chunks)), ["1", "2"])
+
+    def test_no_log_is_looked_for_behind_a_link(self):
+        data = self.folder / "var/lib/docker/volumes/x-loki-data/_data"
+        foreign = self.folder / "foreign"
+        for folder in (data / "real", foreign):
+            folder.mkdir(parents=True)
+            for name in ("a", "b"):
+                (folder / name).touch()
+                os.truncate(folder / name, 3 << 30)
+        for name, target in (("chunks", foreign), ("real/within", foreign)):
+            (data / name).symlink_to(target)
+        self.collect()
+        (data / "chunks").unlink()
+        (data / "real").rename(data / "chunks")
+        (self.folder / "var/lib/julia-bootstrap/metrics.json").unlink(missing_ok=True)
+        self.collect()
+        self.assertEqual(sorted(os.listdir(foreign)), ["a", "b"])
+        self.assertEqual(sorted(os.listdir(data / "chunks")), ["within"])
 
     def test_a_part_that_fails_is_told_and_the_others_stand(self):
         (self.folder / "docker.ps").unlink()

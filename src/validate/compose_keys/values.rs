@@ -106,8 +106,33 @@ pub(super) fn check(place: &str, name: &str, value: &Node, shapes: &str, newest:
                 let message = format!("`{}` is one value to Compose, and this is {}", shown(key.as_str().unwrap_or_default()), row.describe());
                 report.error(row.span, "wrong-type", message).help("write it as one text; a program that reads lists takes them as JSON, in single quotes");
             }
+            for (key, row) in value.as_map().unwrap_or_default().iter().filter(|(_, row)| rewritten(row)) {
+                let what = if kind(row) == 'd' { "a date" } else { "a number" };
+                let message = format!("`{}` arrives otherwise than it is written: without quotes it is {what}, and Compose writes that in its own way", shown(key.as_str().unwrap_or_default()));
+                report.warning(row.span, "rewritten-value", message).help("write it in quotes");
+            }
         }
         _ => {}
+    }
+}
+
+/// Whether Compose reads a value as a number or a date and hands it on in another spelling, as `24.10`, `012`, `1e3`.
+fn rewritten(value: &Node) -> bool {
+    let text = value.as_str().unwrap_or_default();
+    match kind(value) {
+        'd' => true,
+        'n' => {
+            let (whole, part) = text.trim_start_matches('-').split_once('.').map_or((text.trim_start_matches('-'), None), |(whole, part)| (whole, Some(part)));
+            let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let plain = digits(whole) && (whole == "0" || !whole.starts_with('0')) && text != "-0";
+            // Go goes over to exponents at a million and beneath a ten-thousandth.
+            let kept = match part {
+                None => whole.len() <= 18,
+                Some(part) => digits(part) && !part.ends_with('0') && whole.len() <= 6 && whole.len() + part.len() <= 15 && !(whole == "0" && part.starts_with("0000")),
+            };
+            !(plain && kept)
+        }
+        _ => false,
     }
 }
 
