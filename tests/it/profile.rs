@@ -124,8 +124,10 @@ fn compose_text_is_passed_on_as_written() {
          environment: {A: \"$$x ${B:-yes}\", C: 1.10}\n\
          x-bootstrap: {}\n",
     )
-    .clean();
-    let text = compose(&profile);
+    .load();
+    // The spelling is Compose's to change, and that is told.
+    assert_eq!(profile.report.findings().iter().map(|finding| finding.code).collect::<Vec<_>>(), ["rewritten-value"]);
+    let text = compose(&profile.profile.expect("a warning is no error"));
     let items = "- no\n        - \"no\"\n        - 012\n        - 1:30\n        - 0o14\n        - ~\n        - 1_000\n        - 2024-01-01\n        - \"a: b\"\n        - \"x\\ty\"\n";
     for wanted in [&items.replace("        ", "      ")[..], "A: \"$$x ${B:-yes}\"", "C: 1.10\n", "name: \"t\"\n"] {
         assert!(text.contains(wanted), "{wanted} is missing in\n{text}");

@@ -1,14 +1,9 @@
 //! Backups: made, spoilt, restored, compared; damaged ones refused; the trial and its figure.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use serde_json::Value;
 
 use super::{BACKUP, Context, Outcome};
-
-/// It runs at the lowest priority, and a busy machine makes it wait.
-const LIMIT: Duration = Duration::from_secs(1200);
 
 /// A backup is made, listed, and restored by way of trial.
 pub fn made(context: &mut Context) -> Result<Outcome> {
@@ -18,10 +13,10 @@ pub fn made(context: &mut Context) -> Result<Outcome> {
     let mut told = Vec::new();
     for what in ["backup", "backup-drill"] {
         let unit = format!("{}-{what}.service", context.expect.name);
-        let ended = context.ssh.run_with(&[], &["sudo", "-n", "systemctl", "start", &unit], b"", LIMIT)?;
+        let ended = context.ssh.script(&BACKUP, &["unit", what])?;
         let said = context.ssh.sudo(&["journalctl", "-u", &unit, "-t", "python3", "-n", "3", "-o", "cat"])?.stdout;
-        if !ended.ok() {
-            return Ok(Outcome::Fail(format!("{unit}: {} {}", ended.tail(), said.trim())));
+        if ended["code"] != 0 {
+            return Ok(Outcome::Fail(format!("{unit}: {}", said.trim())));
         }
         told.push(said.trim().replace('\n', "; "));
     }

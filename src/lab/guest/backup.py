@@ -10,6 +10,9 @@ import sys
 import time
 import urllib.request
 
+sys.path.insert(0, "/usr/local/lib/julia-bootstrap")
+import jb  # noqa: E402
+
 with open("/etc/julia-bootstrap/plan.json", encoding="utf-8") as file:
     PLAN = json.load(file)
 NAME = PLAN["name"]
@@ -69,7 +72,8 @@ def look():
 
 
 def unit(name):
-    code, _ = run("systemctl", "start", f"{NAME}-{name}.service", check=False)
+    # As the machine itself does it: its own upgrades may have systemd begin anew meanwhile.
+    code, _ = jb.job("start", f"{NAME}-{name}.service")
     return {"code": code, "said": run("journalctl", "-qu", f"{NAME}-{name}", "-n", "1", "-o", "cat", "_TRANSPORT=stdout", check=False)[1]}
 
 

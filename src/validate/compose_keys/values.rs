@@ -128,7 +128,7 @@ fn rewritten(value: &Node) -> bool {
             // Go goes over to exponents at a million and beneath a ten-thousandth.
             let kept = match part {
                 None => whole.len() <= 18,
-                Some(part) => digits(part) && !part.ends_with('0') && whole.len() <= 6 && whole.len() + part.len() <= 15 && !(whole == "0" && part.starts_with("0000")),
+                Some(part) => digits(part) && !part.ends_with('0') && whole.len() <= 6 && whole.trim_start_matches('0').len() + part.len() <= 15 && !(whole == "0" && part.starts_with("0000")),
             };
             !(plain && kept)
         }

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Stand-in for cAdvisor: its most used series, out of what Docker's API tells about each running container.
+"""Stand-in for cAdvisor: its most used series, of each running container.
 
-The flag --docker names Docker's API, as with cAdvisor; other flags are accepted and do nothing. Where the kernel counts no memory for a
-container, as in the container lane, the resident memory of its processes is told instead.
+The flag --docker names Docker's API, as with cAdvisor, which is asked what runs and never for figures; other flags are accepted and do
+nothing. The figures are those of the processes in /rootfs/proc, for the kernel counts no memory of containers in the container lane.
 """
 import concurrent.futures
 import datetime
 import os
+import pathlib
 import re
 import sys
 import time
@@ -29,9 +30,9 @@ SERIES = {
 
 
 class Seen:
-    """OOM events by container, counted since the start."""
+    """OOM events and processor time by container, counted since the start."""
 
-    counts, until = {}, time.time()
+    counts, until, spent = {}, time.time(), {}
 
 
 def flag(name, otherwise):
@@ -52,32 +53,60 @@ def seconds(text):
     return datetime.datetime.fromisoformat(whole).timestamp()
 
 
-def resident(name):
-    """The resident memory of a container's processes, as ps on the host tells it."""
-    found = standin.docker(DOCKER, f"/containers/{name}/top?ps_args=" + urllib.parse.quote("-eo pid,rss"))
-    return sum(int(row[1]) for row in found.get("Processes") or []) * 1024
+PROC = pathlib.Path("/rootfs/proc")
+TICKS, PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
-def measure(listed):
+def processes():
+    """The numbers of each container's processes, as the host numbers them."""
+    found = {}
+    for place in PROC.glob("[0-9]*/cgroup"):
+        try:
+            name = re.search(r"[0-9a-f]{64}", place.read_text())
+        except OSError:
+            continue
+        if name:
+            found.setdefault(name[0], []).append(place.parent)
+    return found
+
+
+def used(place):
+    """Processor time in seconds, of its children that ended too, and resident bytes."""
+    fields = (place / "stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / TICKS, int(fields[21]) * PAGE
+
+
+def network(pid):
+    """Bytes received and sent, over all its devices but the loopback."""
+    rows = [line.replace(":", " ").split() for line in (PROC / str(pid) / "net/dev").read_text().splitlines()[2:]]
+    return [sum(int(row[column]) for row in rows if row[0] != "lo") for column in (1, 9)]
+
+
+def measure(listed, places):
     """Labels and values of one container."""
     name = listed["Id"]
     details = standin.docker(DOCKER, f"/containers/{name}/json")
-    stats = standin.docker(DOCKER, f"/containers/{name}/stats?stream=false&one-shot=true")
-    memory = stats.get("memory_stats") or {}
-    inside = memory.get("stats") or {}
-    used = memory.get("usage") or resident(name)
-    networks = (stats.get("networks") or {}).values()
+    spent, memory = 0.0, 0
+    for place in places.get(name, []):
+        try:
+            more, resident = used(place)
+        except (OSError, IndexError):
+            continue
+        spent, memory = spent + more, memory + resident
+    # A process that ends without a parent in there takes its time with it, and a counter does not fall.
+    Seen.spent[name] = max(spent, Seen.spent.get(name, 0.0))
+    received, sent = network(details["State"]["Pid"])
     labels = {"id": f"/system.slice/docker-{name}.scope", "name": details["Name"].strip("/"), "image": details["Config"]["Image"]}
     for label, value in (details["Config"].get("Labels") or {}).items():
         labels["container_label_" + re.sub(r"\W", "_", label)] = value
     return labels, {
-        "container_cpu_usage_seconds_total": stats["cpu_stats"]["cpu_usage"].get("total_usage", 0) / 1e9,
-        "container_memory_usage_bytes": used,
-        "container_memory_working_set_bytes": max(used - inside.get("inactive_file", 0), 0),
-        "container_memory_rss": inside.get("anon", used),
+        "container_cpu_usage_seconds_total": Seen.spent[name],
+        "container_memory_usage_bytes": memory,
+        "container_memory_working_set_bytes": memory,
+        "container_memory_rss": memory,
         "container_spec_memory_limit_bytes": details["HostConfig"].get("Memory", 0),
-        "container_network_receive_bytes_total": sum(network.get("rx_bytes", 0) for network in networks),
-        "container_network_transmit_bytes_total": sum(network.get("tx_bytes", 0) for network in networks),
+        "container_network_receive_bytes_total": received,
+        "container_network_transmit_bytes_total": sent,
         "container_start_time_seconds": seconds(details["State"]["StartedAt"]),
         "container_oom_events_total": Seen.counts.get(name, 0),
         "container_last_seen": int(time.time()),
@@ -103,10 +132,10 @@ def escaped(value):
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def tried(listed):
+def tried(listed, places):
     """One container; None when it ends in the middle of it."""
     try:
-        return measure(listed)
+        return measure(listed, places)
     except (OSError, KeyError) as error:
         standin.log("skipped", container=listed["Id"][:12], error=str(error))
         return None
@@ -116,8 +145,9 @@ def metrics():
     """Every series of every running container, and the machine's."""
     count_kills()
     running = standin.docker(DOCKER, "/containers/json")
+    places = processes()
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        found = [one for one in pool.map(tried, running) if one]
+        found = [one for one in pool.map(lambda listed: tried(listed, places), running) if one]
     lines = ["# HELP cadvisor_version_info What answers here.", "# TYPE cadvisor_version_info gauge",
              'cadvisor_version_info{cadvisorVersion="stand-in"} 1', "# TYPE machine_cpu_cores gauge", f"machine_cpu_cores {os.cpu_count()}"]
     for series, (kind, meaning) in SERIES.items():
