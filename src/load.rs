@@ -197,7 +197,7 @@ fn apply_set(root: &mut Node, set: &str, report: &mut Report) {
     }
     // Nobody writes comments there: what would be one is the end of a text.
     if let Kind::Scalar { text, plain: true, tag: None } = &value.kind
-        && set[equals + 1..].contains('#')
+        && set[equals + 1..].split(char::is_whitespace).any(|word| word.starts_with('#'))
         && text != set[equals + 1..].trim()
     {
         report

@@ -37,7 +37,7 @@ DATABASES = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistem
 BEGIN = "SET search_path=''; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_export_snapshot();\n"
 # Rows, and a sum over them that knows no order; each setting is one on which a row's text depends.
 COUNT = r"""SET timezone=UTC; SET datestyle=ISO; SET intervalstyle=postgres; SET extra_float_digits=3; SET bytea_output=hex; SET search_path='';
-SELECT format('SELECT %L, count(*), coalesce(sum((''x''||left(md5(textin(record_out(row_))),15))::bit(60)::bigint),0) FROM ONLY %I.%I AS row_',
+SELECT format('SELECT %L, count(*), coalesce(sum((''x''||left(md5(textin(record_out(row_.*))),15))::bit(60)::bigint),0) FROM ONLY %I.%I AS row_',
 n.nspname||'.'||c.relname, n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid=c.relnamespace
 WHERE c.relkind='r' AND n.nspname !~ '^pg_' AND n.nspname<>'information_schema'
 AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid='pg_class'::regclass AND d.objid=c.oid AND d.deptype='e') ORDER BY 1 \gexec

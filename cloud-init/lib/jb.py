@@ -226,14 +226,16 @@ def run(args, timeout=60, **more):
         return 124, f"{args[0]} took longer than {timeout} s"
 
 
-def job(verb, unit, timeout=None):
+def job(verb, unit, timeout=float("inf")):
+    end = time.monotonic() + timeout
+    code, text = run(["systemctl", verb, unit], None if timeout == float("inf") else timeout)
     # An upgrade may have systemd begin anew, which ends systemctl's waiting and not what it waits for.
-    code, text = run(["systemctl", verb, unit], timeout)
-    state = ["systemctl", "show", "-p", "ActiveState,Result", unit]
-    lost = code not in (0, 124) and "activating" in run(state)[1]
-    while lost and "activating" in run(state)[1]:
+    while code and "onnection" in text and time.monotonic() < end:
         time.sleep(1)
-    return int("Result=success" not in run(state)[1]) if lost else code, text
+        shown, state = run(["systemctl", "show", "-p", "ActiveState,Result", unit])
+        if not shown and "activating" not in state:
+            return int("Result=success" not in state), text
+    return code, text
 
 
 def started():

@@ -53,6 +53,9 @@ class Server:
         self.others = [f"{m['Source']}:{m['Destination']}:ro" for m in mounts if not above(m)]
         # Beside the data, on the same disk: they change places in one instant. Where its container does not reach, unless that is another disk.
         self.new = (self.place if os.path.ismount(source) else source) + "~pitr"
+        beside = os.path.dirname(self.new)
+        if os.path.exists(beside) and os.stat(beside).st_uid:
+            raise Stop(f"{beside} must be root's, for whoever owns it could change what is restored there: chown root {beside}")
         if os.path.ismount(self.place):
             raise Stop(f"{self.place} is a disk of its own: for a restore to any moment the data must lie one folder below")
 
@@ -375,8 +378,8 @@ def prepare(server, moment):
     """Beside the data a server as it was at that moment, tried and shut down. Nothing that runs is touched. Returns what it reaches to."""
     begin, log = choose(server.name, moment)
     new = server.new
-    if os.stat(os.path.dirname(new)).st_uid:
-        raise Stop(f"{os.path.dirname(new)} must be root's: whoever owns it could change what is restored there")
+    if not os.path.exists(server.place) or os.stat(server.place).st_dev != os.stat(os.path.dirname(new)).st_dev:
+        raise Stop(f"{server.place} is not where {os.path.dirname(new)} is: start {server.name} first")
     fresh(new)
     b.room(int(begin["bytes"]) * 2, new)
     where = f"{WAL}/{server.name}"

@@ -26,8 +26,8 @@ ACTS = (
     "ip6tables -F ufw6-before-input",
     "iptables -D INPUT -j ufw-before-input; iptables -D INPUT -j ufw-after-input",
     "iptables -F; iptables -X; iptables -P INPUT ACCEPT",
-    "nft flush ruleset",
-    "nft flush ruleset; ufw --force reset",
+    "nft flush ruleset; nft -f /etc/julia-bootstrap/firewall.nft",
+    "nft flush ruleset; ufw --force reset; nft -f /etc/julia-bootstrap/firewall.nft",
 )
 
 
@@ -50,6 +50,7 @@ def rules():
 def main():
     """Every act, and what became of it."""
     wrong = []
+    run("nft -f /etc/julia-bootstrap/firewall.nft")
     code, said = run(MINE, env=os.environ | {"STAGE": "harden"})
     well = rules()
     if code or "-A INPUT -j ufw-before-input" not in well.get("iptables INPUT", []) or "-P INPUT DROP" not in well["iptables INPUT"]:

@@ -189,14 +189,18 @@ class Keeping(Machine):
         self.assertEqual(os.listdir(self.folder / "opt/backups/x"), [])
 
     def test_a_backup_goes_on_when_systemd_begins_anew(self):
-        for states, ended in ((["activating success"] * 3 + ["inactive success"], 0), (["activating success", "failed exit-code"], 1), (["failed exit-code"], 4)):
+        lost, failed = "Failed to wait for response: Connection reset by peer", "Job for x-backup.service failed."
+        for said, states, ended in ((lost, ["activating success", "", "activating success", "inactive success"], 0), (lost, ["inactive success"], 0),
+                                    (lost, ["activating success", "failed exit-code"], 1), (failed, ["failed exit-code"], 4)):
             left = list(states)
 
-            def run(words, *_, left=left):
+            def run(words, *_, left=left, said=said):
                 if words[:2] == ["systemctl", "start"]:
-                    return 4, "Failed to wait for response: Connection reset by peer"
-                state, result = (left.pop(0) if len(left) > 1 else left[0]).split()
-                return 0, f"Result={result}\nActiveState={state}" if words[1] == "show" else ""
+                    return 4, said
+                if words[1] != "show":
+                    return 0, ""
+                state, _, result = (left.pop(0) if len(left) > 1 else left[0]).partition(" ")
+                return (0, f"Result={result}\nActiveState={state}") if state else (1, "Failed to connect to bus")
 
             with mock.patch.object(sys.modules["jb"], "run", run), mock.patch.object(self.b.time, "sleep"):
                 self.assertEqual(self.b.ctl_backup(None), ended, states)

@@ -71,6 +71,12 @@ def look():
     return {"data": data}
 
 
+# What the owner of a table may lay in wait for whoever turns its rows into text, and who is that as the server's superuser?
+TRAP = """CREATE SCHEMA IF NOT EXISTS lab_trap; CREATE TABLE IF NOT EXISTS lab_trap.t (a int); INSERT INTO lab_trap.t VALUES (1);
+CREATE OR REPLACE FUNCTION lab_trap.f(lab_trap.t) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the cast of an owner was run'; END $$;
+DROP CAST IF EXISTS (lab_trap.t AS text); CREATE CAST (lab_trap.t AS text) WITH FUNCTION lab_trap.f(lab_trap.t)"""
+
+
 def unit(name):
     # As the machine itself does it: its own upgrades may have systemd begin anew meanwhile.
     code, _ = jb.job("start", f"{NAME}-{name}.service")
@@ -81,6 +87,7 @@ def fill():
     for service in parts("postgres"):
         psql(service, "CREATE TABLE IF NOT EXISTS lab_rows (id serial PRIMARY KEY, text text)")
         psql(service, "INSERT INTO lab_rows (text) SELECT md5(random()::text) FROM generate_series(1, 5000)")
+        psql(service, TRAP)
     for service in parts("redis"):
         redis(service, "set", "lab:text", "wörd")
         redis(service, "rpush", "lab:queue", *map(str, range(200)))
