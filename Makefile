@@ -37,7 +37,7 @@ check: build ## clippy, unit and integration tests, the machine's own programs, 
 	scripts/screenshots $(BIN) --check
 	scripts/test-extending --apply-only
 
-lint-random: build ## N random profiles that `check` accepts, by the real tools
+lint-random: build ## random profiles that `check` accepts, by the real tools: make lint-random PROFILES=12
 	rm -rf target/random
 	mkdir -p target/random
 	PROPERTY_PROFILES=$(abspath target/random) cargo test --release --locked --test it -- properties::whatever_is_accepted --quiet

@@ -196,9 +196,10 @@ fn apply_set(root: &mut Node, set: &str, report: &mut Report) {
         value.span = Span { source, start: equals + 1, end: set.len() };
     }
     // Nobody writes comments there: what would be one is the end of a text.
+    let raw = &set[equals + 1..];
     if let Kind::Scalar { text, plain: true, tag: None } = &value.kind
-        && set[equals + 1..].split(char::is_whitespace).any(|word| word.starts_with('#'))
-        && text != set[equals + 1..].trim()
+        && raw.split(char::is_whitespace).any(|word| word.starts_with('#'))
+        && text != raw.trim()
     {
         report
             .error(Span { source, start: equals + 1, end: set.len() }, "set", "in YAML, what stands behind this `#` is a comment, and would be lost")

@@ -122,7 +122,8 @@ fn rewritten(value: &Node) -> bool {
     match kind(value) {
         'd' => true,
         'n' => {
-            let (whole, part) = text.trim_start_matches('-').split_once('.').map_or((text.trim_start_matches('-'), None), |(whole, part)| (whole, Some(part)));
+            let unsigned = text.trim_start_matches('-');
+            let (whole, part) = unsigned.split_once('.').map_or((unsigned, None), |(whole, part)| (whole, Some(part)));
             let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
             let plain = digits(whole) && (whole == "0" || !whole.starts_with('0')) && text != "-0";
             // Go goes over to exponents at a million and beneath a ten-thousandth.
